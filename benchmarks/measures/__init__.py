@@ -1,0 +1,1 @@
+"""One file per way of measuring; each has `measure(job, opener) -> Sample`."""

@@ -1,0 +1,80 @@
+"""Time per record from the first call until the operating system has the last one.
+
+A warm-up of `WARM_UP` records comes first, so that lazy imports, caches and the specialising
+interpreter are settled. The clock stops after `flush`; the lines are counted right then,
+before anything is closed. The garbage collector runs as it does in any program.
+
+Before that, a scrap file as large as the lines will be is written and deleted. A virtual machine
+may get each page of memory from its host on first touch, at 10 µs and more, so the page cache of
+a fresh file can cost thrice what the floor does, and only for those who come first. The writes
+are as small as a file's buffer, since large ones take memory from elsewhere.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Final
+
+from benchmarks import lines
+from benchmarks.job import AsyncSession, Job, Opener, Sample
+
+WARM_UP: Final = 1_000
+SCRAP: Final = bytes(8_192)
+SCRAP_PER_RECORD: Final = 1_024
+
+
+def measure(job: Job, opener: Opener) -> Sample:
+    """Measure a synchronous contender, without any event loop."""
+    opened = opener(job)
+    assert isinstance(opened, AbstractContextManager)
+    warm_pages(job)
+    with opened as session:
+        session.burst(0, WARM_UP)
+        session.flush()
+        started = time.perf_counter()
+        session.burst(WARM_UP, job.records)
+        session.flush()
+        seconds = time.perf_counter() - started
+        return _sample(job, seconds)
+
+
+async def ameasure(job: Job, opener: Opener) -> Sample:
+    """Measure a contender whose calls are awaited, on the loop that runs this."""
+    opened = opener(job)
+    assert not isinstance(opened, AbstractContextManager)
+    warm_pages(job)
+    async with opened as session:
+        seconds = await _timed(job, session)
+        return _sample(job, seconds)
+
+
+def warm_pages(job: Job) -> None:
+    """Make the system own the memory that the lines will take in its page cache."""
+    scrap = Path(f"{job.path}.scrap")
+    with scrap.open("wb") as file:
+        for _ in range(job.records * SCRAP_PER_RECORD // len(SCRAP) + 1):
+            file.write(SCRAP)
+    scrap.unlink()
+
+
+async def _timed(job: Job, session: AsyncSession) -> float:
+    await session.burst(0, WARM_UP)
+    await session.flush()
+    started = time.perf_counter()
+    await session.burst(WARM_UP, job.records)
+    await session.flush()
+    return time.perf_counter() - started
+
+
+def _sample(job: Job, seconds: float) -> Sample:
+    expected = WARM_UP + job.records
+    text = job.contender.startswith("picologging")
+    floor = job.contender.startswith("floor")
+    last = str((job.records if floor else expected) - 1)
+    per_line = lines.verify(job.path, expected, last, text=text)
+    second = Path(f"{job.path}.second")
+    if second.exists():
+        lines.verify(str(second), expected, last)
+    return {"ns": seconds / job.records * 1e9, "bytes": per_line}

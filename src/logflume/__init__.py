@@ -1,0 +1,64 @@
+"""logflume: async-native structured logging for asyncio, uvloop and trio.
+
+The way of a record, and where it lives:
+
+    logger.py     a log call captures a record (record.py), with the fields of its task
+                  (context.py), values as they are then (snapshot.py), at its level (level.py)
+    engine/       door -> processors -> routes, in an anyio task group, all counted (stats.py)
+    processors/   Record -> Record | None
+    encoders/     Record -> bytes
+    sinks/        where bytes and records go
+"""
+
+from . import encoders, processors, sinks
+from .context import context, current_context
+from .engine import current as _current
+from .engine.batch import Batch
+from .engine.pipeline import Pipeline
+from .engine.retry import Retry
+from .engine.route import Route
+from .errors import ConfigurationError, LogflumeError, PipelineError, Rejected, Retryable
+from .exception import ExceptionInfo, Frame
+from .level import Level
+from .logger import Logger, get_logger
+from .protocols import Encoder, Processor, Sink, SinkBatch
+from .record import Record
+from .stats import Counts, FlushReport, RouteCounts, Stats
+
+__all__ = [
+    "Batch",
+    "ConfigurationError",
+    "Counts",
+    "Encoder",
+    "ExceptionInfo",
+    "FlushReport",
+    "Frame",
+    "Level",
+    "Logger",
+    "LogflumeError",
+    "Pipeline",
+    "PipelineError",
+    "Processor",
+    "Record",
+    "Rejected",
+    "Retry",
+    "Retryable",
+    "Route",
+    "RouteCounts",
+    "Sink",
+    "SinkBatch",
+    "Stats",
+    "context",
+    "current_context",
+    "encoders",
+    "get_logger",
+    "log",
+    "processors",
+    "sinks",
+]
+
+__version__ = "0.1.0"
+
+_current.set_default(lambda: Pipeline(sinks.Console()))
+
+log = get_logger("root")

@@ -1,0 +1,178 @@
+"""The only file that names asyncio or trio.
+
+What anyio does not offer: waking a loop from a foreign thread without waiting for it, whether
+this thread runs a loop, the current task's name at the cost of a dictionary look-up, and worker
+threads that neither outlive nor hold up the interpreter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextvars
+import functools
+import queue
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+
+__all__ = ["Loop", "Worker", "in_loop", "in_trio", "running_loop", "whereabouts"]
+
+T = TypeVar("T")
+
+if sys.version_info >= (3, 12):
+    _task_of_loop: Callable[[Any], Any] = asyncio.current_task
+else:
+    # In 3.11 `current_task` is a Python function over this dictionary, and three times as slow.
+    _task_of_loop = asyncio.tasks._current_tasks.get  # type: ignore[attr-defined]
+
+
+class Loop:
+    """The event loop of one thread, seen from any thread."""
+
+    def __init__(self, loop: Any, post: Callable[[Callable[[], object]], object], task_of: Any):
+        self.ident = threading.get_ident()
+        self.thread = threading.current_thread().name
+        self.loop = loop
+        self.task_of: Callable[[Any], Any] = task_of
+        self._post = post
+
+    def post(self, callback: Callable[[], object]) -> bool:
+        """Run a function on the loop soon, from any thread; False if the loop has ended."""
+        try:
+            self._post(callback)
+        except RuntimeError:  # asyncio: the loop is closed; trio: RunFinishedError
+            return False
+        return True
+
+    def call(self, callback: Callable[[], object]) -> bool:
+        """Run a function now on the loop's own thread, or soon from another one."""
+        if threading.get_ident() == self.ident:
+            callback()
+            return True
+        return self.post(callback)
+
+
+def in_trio() -> bool:
+    """Whether this thread is in trio now."""
+    trio = sys.modules.get("trio")
+    return trio is not None and trio.lowlevel.in_trio_run()
+
+
+def in_loop() -> bool:
+    """Whether this thread runs an event loop, so that it must not be blocked."""
+    return asyncio._get_running_loop() is not None or in_trio()
+
+
+def running_loop() -> Loop:
+    """Return the loop that this thread runs.
+
+    Raises:
+        RuntimeError: there is none.
+    """
+    if in_trio():  # asked first: in guest mode, asyncio's loop is running too
+        import trio
+
+        token = trio.lowlevel.current_trio_token()
+        return Loop(token, token.run_sync_soon, _trio_task_name)
+    loop = asyncio.get_running_loop()
+    return Loop(loop, loop.call_soon_threadsafe, _task_of_loop)
+
+
+def _trio_task_name(token: Any) -> str | None:
+    import trio
+
+    try:
+        return trio.lowlevel.current_task().name
+    except RuntimeError:  # a callback of the loop, outside any task
+        return None
+
+
+def whereabouts() -> tuple[str, str | None]:
+    """Return the names of the current thread and of its current task, if it runs one."""
+    thread = threading.current_thread().name
+    loop = asyncio._get_running_loop()
+    if in_trio():
+        return thread, _trio_task_name(None)
+    task = _task_of_loop(loop) if loop is not None else None
+    return thread, None if task is None else task.get_name()
+
+
+def protect_from_interrupts(function: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
+    """Keep trio from raising KeyboardInterrupt inside this function; it goes to the main task."""
+    if not in_trio():
+        return function
+    import trio
+
+    return trio.lowlevel.enable_ki_protection(function)
+
+
+class Worker(concurrent.futures.Executor):
+    """One daemon thread that runs functions in order, for one sink.
+
+    Not a ThreadPoolExecutor: its threads are joined when the interpreter exits, so that one hung
+    write would hang the exit, and it refuses work from then on, when the last records are being
+    written.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._jobs: queue.SimpleQueue[tuple[concurrent.futures.Future[Any], Any] | None]
+        self._jobs = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._started = False
+        self._limiter: anyio.CapacityLimiter | None = None
+        self.start()
+
+    def start(self) -> None:
+        """Start the thread while there is still an interpreter to start it."""
+        try:
+            self._thread.start()
+            self._started = True
+        except RuntimeError:  # the interpreter is exiting: work is done where it is asked for
+            pass
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            self._settle(*job)
+            del job  # or the last result would be kept alive until the next job
+
+    @staticmethod
+    def _settle(future: concurrent.futures.Future[Any], function: Any) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            future.set_result(function())
+        except BaseException as error:
+            future.set_exception(error)
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Any:
+        """Queue a call; see `concurrent.futures.Executor.submit`."""
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        job = (future, functools.partial(fn, *args, **kwargs))
+        if self._started:
+            self._jobs.put(job)
+        else:
+            self._settle(*job)
+        return future
+
+    def shutdown(self, wait: bool = False, *, cancel_futures: bool = False) -> None:
+        """Let the thread end after the work that is queued; never waits for it."""
+        self._jobs.put(None)
+
+    async def run(self, function: Callable[..., T], *args: Any) -> T:
+        """Run a function in a worker thread and wait for it, in a copy of the current context.
+
+        When cancelled, it stops waiting; the function itself runs to its end.
+        """
+        if in_trio():
+            if self._limiter is None:
+                self._limiter = anyio.CapacityLimiter(1)
+            return await anyio.to_thread.run_sync(
+                function, *args, abandon_on_cancel=True, limiter=self._limiter
+            )
+        call = functools.partial(contextvars.copy_context().run, function, *args)
+        return await asyncio.get_running_loop().run_in_executor(self, call)

@@ -1,0 +1,195 @@
+"""Which pipeline loggers write to: the one opened last, or else the default one.
+
+The default pipeline writes to the console on stderr. It starts with the first record that is
+logged while no other pipeline is open, in a daemon thread, and ends with the interpreter. What is
+logged after that (by `atexit` functions registered earlier, by finalizers) goes to stderr there
+and then.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from ..encoders.console import Console
+from ..logger import DONE, connect, control
+from ..record import Record
+from .backend import in_loop, whereabouts
+
+if TYPE_CHECKING:
+    from .pipeline import Pipeline
+
+__all__ = ["closed", "current_pipeline", "opened", "set_default"]
+
+
+class _Elsewhere:
+    """An `Intake` that no thread is at home at: all records come from afar."""
+
+    ident = -1
+    thread = ""
+    loop: Any = None
+
+    def task_of(self, loop: Any) -> None:
+        return None
+
+    def wants(self, level_no: int) -> bool:
+        return True
+
+    def submit(self, record: Record) -> None:
+        self.submit_from_afar(record)
+
+    def asubmit(self, record: Record) -> Coroutine[Any, Any, None]:
+        return self.asubmit_from_afar(record)
+
+    def submit_from_afar(self, record: Record) -> None:
+        """Take a record, on any thread."""
+        write_now(record)
+
+    def asubmit_from_afar(self, record: Record) -> Coroutine[Any, Any, None]:
+        self.submit_from_afar(record)
+        return DONE
+
+
+class _Starter(_Elsewhere):
+    """Starts a pipeline's thread with the first record, and puts that in."""
+
+    def __init__(self, pipeline: Callable[[], Pipeline]) -> None:
+        self._pipeline = pipeline
+
+    def submit_from_afar(self, record: Record) -> None:
+        started = self._start()
+        if started is None:
+            write_now(record)
+        else:
+            started.door.submit_from_afar(record)
+
+    def asubmit_from_afar(self, record: Record) -> Coroutine[Any, Any, None]:
+        started = self._start()
+        if started is None:
+            write_now(record)
+            return DONE
+        return started.door.asubmit_from_afar(record)
+
+    def _start(self) -> Pipeline | None:
+        with _lock:
+            pipeline = self._pipeline()
+            try:
+                if pipeline.is_dormant:
+                    pipeline.start_thread()
+            except RuntimeError:  # the interpreter is exiting: no new threads
+                return None
+            return pipeline
+
+
+_last_resort_encoder = Console()
+
+
+def write_now(record: Record) -> None:
+    """Write a record to stderr there and then: no pipeline can take it any more."""
+    try:
+        sys.stderr.write(_last_resort_encoder.encode(record).decode())
+    except Exception:
+        pass
+
+
+_lock = threading.RLock()
+_open: list[Pipeline] = []
+_default: Pipeline | None = None
+_make_default: Callable[[], Pipeline]
+_ended = False
+
+
+def set_default(make: Callable[[], Pipeline]) -> None:
+    """Say what the default pipeline is; it is made when it is first asked for."""
+    global _make_default
+    _make_default = make
+    control(current_pipeline)
+    _reconnect()
+
+
+def current_pipeline() -> Pipeline:
+    """Return the pipeline that loggers write to: the last one opened, or the default one."""
+    with _lock:
+        return _open[-1] if _open else _default_pipeline()
+
+
+def _default_pipeline() -> Pipeline:
+    global _default
+    with _lock:
+        if _default is None or _default.is_closed:
+            _default = _make_default()
+        return _default
+
+
+def opened(pipeline: Pipeline) -> None:
+    """Let a pipeline take over; again is no harm."""
+    with _lock:
+        if pipeline not in _open:
+            # Whatever was opened on purpose goes before the default pipeline.
+            _open.insert(0 if pipeline is _default else len(_open), pipeline)
+        _reconnect()
+
+
+def closed(pipeline: Pipeline) -> None:
+    """Give what is logged from now on to the pipeline that was open before."""
+    with _lock:
+        if pipeline in _open:
+            _open.remove(pipeline)
+            _reconnect()
+
+
+def _reconnect() -> None:
+    if _ended:
+        connect(_Elsewhere(), current_pipeline().thresholds, whereabouts)
+        return
+    pipeline = current_pipeline()
+    if pipeline.is_dormant:
+        connect(_Starter(current_pipeline), pipeline.thresholds, whereabouts)
+    else:
+        connect(pipeline.door, pipeline.thresholds, whereabouts)
+
+
+def _flush_threads() -> None:
+    """Settle what was logged so far. Runs when the main thread has ended, also in the children
+    that multiprocessing forks, which never get to their `atexit` functions."""
+    for pipeline in list(_open):
+        if pipeline.runs_in_thread and not in_loop():
+            pipeline.complete(pipeline.shutdown_timeout)
+
+
+def _at_exit() -> None:
+    global _ended
+    for pipeline in reversed(list(_open)):
+        if pipeline.runs_in_thread:
+            pipeline.close()
+    with _lock:
+        _ended = True
+        _reconnect()
+
+
+def _after_fork() -> None:
+    """Begin anew in the child: its own threads, empty doors, ledgers at zero.
+
+    A pipeline that ran in a thread goes on in a new one, with its sinks opened again, once there
+    is something to log. One whose loop was the program's own stays behind with the parent.
+    """
+    global _lock
+    _lock = threading.RLock()
+    for pipeline in list(_open):
+        if pipeline.runs_in_thread:
+            pipeline.restart_after_fork()
+        else:
+            _open.remove(pipeline)
+            pipeline.leave_behind()
+    _reconnect()
+
+
+atexit.register(_at_exit)
+if hasattr(threading, "_register_atexit"):
+    threading._register_atexit(_flush_threads)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,367 @@
+"""The door: the one bounded queue between the callers of a pipeline and its loop.
+
+The way in is split by thread. On the loop's own thread nothing can come between two steps of a
+call, so the common case takes no lock: one comparison of the queue's length with `_mark`, one
+append. `_mark` is 0 whenever anything else is to be looked at (the pump sleeps, somebody waits,
+a route asks callers to wait, the door is closed), and every such case, as well as every call from
+another thread, goes the long way, under the lock. The pump runs on the loop's thread too, so it
+cannot fall asleep between a comparison and its append.
+
+The loop is woken once per batch: by the first record that comes while the pump sleeps. The wake-up
+is sent before the sleeping mark is taken away, so an exception in between (a KeyboardInterrupt,
+say) can lead to one wake-up too many, never to one too few.
+
+The lock is re-entrant because a signal handler or finalizer may log while its thread holds it.
+It is held for a few instructions, never across an await or a call of foreign code.
+
+Why not anyio's memory object stream: it must not be fed from a foreign thread, and it wakes its
+receiver once per item.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from ..level import ERROR
+from ..logger import DONE
+from ..record import Record
+from ..stats import Counts
+from .backend import Loop, in_loop, running_loop
+from .ledger import News
+
+__all__ = ["Door"]
+
+BURST = 512
+"""How many records may queue before the callers on the loop let the loop turn."""
+
+DOOR = "door"
+FULL = "door full"
+CLOSED = "closed"
+CANCELLED = "cancelled"
+
+
+class _Waiter:
+    """A record that waits for room, and how to tell its caller."""
+
+    __slots__ = ("notify", "over", "record")
+
+    def __init__(self, record: Record, notify: Callable[[], object]) -> None:
+        self.record = record
+        self.notify = notify
+        self.over = False
+
+
+class Door:
+    """A bounded, thread-safe queue with one consumer: an `Intake` for loggers.
+
+    Records of one thread or task stay in order; waiting callers are served first come, first
+    served. The last tenth of the room is kept for ERROR and above.
+    """
+
+    def __init__(
+        self,
+        capacity: int,
+        block_timeout: float,
+        wants: Callable[[int], bool],
+        news: News,
+    ) -> None:
+        self.ident = -1  # no thread, until `bind`
+        self.thread = ""
+        self.loop: Any = None
+        self.task_of: Callable[[Any], Any] = _no_task
+        self.wants = wants
+        self._here: Loop | None = None
+        self._room = capacity - capacity // 10
+        self._capacity = capacity
+        self._block_timeout = block_timeout
+        self._burst = max(1, min(BURST, self._room // 2))
+        self._news = news
+        self._queue: deque[Record] = deque()
+        self._mark = 0
+        self._lock = threading.RLock()
+        self._waiters: deque[_Waiter] = deque()
+        self._gated = False
+        self._asleep = False
+        self._ending = False
+        self._closed = False
+        self._alarm: anyio.Event | None = None
+        self._from_afar = 0
+        self._taken = 0
+        self._in_hand = 0
+        self._delivered = 0
+        self._filtered = 0
+        self._dropped: Counter[str] = Counter()
+        self._lost_inside = 0
+
+    def bind(self, here: Loop) -> None:
+        """Make a loop's thread the home of this door."""
+        self._here = here
+        self.thread = here.thread
+        self.loop = here.loop
+        self.task_of = here.task_of
+        self.ident = here.ident
+        with self._lock:
+            self._remark()
+
+    # The ways in: Intake.
+
+    def submit(self, record: Record) -> None:
+        """Put a record in, on the home thread; without room it is dropped and counted."""
+        if len(self._queue) < self._mark:
+            self._queue.append(record)
+        else:
+            self._submit_or_drop(record)
+
+    def asubmit(self, record: Record) -> Coroutine[Any, Any, None]:
+        """Put a record in, on the home thread; without room, the result waits for it."""
+        if len(self._queue) < self._mark:
+            self._queue.append(record)
+            return DONE
+        with self._lock:
+            if not self._gated and len(self._queue) < self._burst and self._put(record):
+                return DONE
+        return self._enter(record)
+
+    def submit_from_afar(self, record: Record) -> None:
+        """Put a record in, from another thread; without room, wait for it if that is allowed."""
+        if in_loop():
+            self._submit_or_drop(record)
+            return
+        with self._lock:
+            if self._settled_at_once(record):
+                return
+            came = threading.Event()
+            waiter = _Waiter(record, came.set)
+            self._waiters.append(waiter)
+            self._remark()
+        came.wait(self._block_timeout)
+        with self._lock:
+            if not waiter.over:
+                self._leave(waiter)
+                if not self._put(record, jump=True):
+                    self._drop(FULL)
+
+    def asubmit_from_afar(self, record: Record) -> Coroutine[Any, Any, None]:
+        """Put a record in, from another thread's loop; without room, the result waits for it."""
+        self._from_afar += 1  # not exact between threads: it only spaces the turns of loops
+        if self._from_afar % self._burst:
+            with self._lock:
+                if not self._gated and self._put(record):
+                    return DONE
+        return self._enter(record)
+
+    # The long way.
+
+    def _submit_or_drop(self, record: Record) -> None:
+        with self._lock:
+            if not self._put(record):
+                self._drop(CLOSED if self._closed else FULL)
+
+    async def _enter(self, record: Record) -> None:
+        """Let the loop turn, then go in, or wait in line."""
+        try:
+            await checkpoint()
+        except BaseException:
+            with self._lock:
+                self._drop(CANCELLED)
+            raise
+        if self._settled_at_once(record):
+            return
+        event = anyio.Event()
+        here = running_loop()
+        waiter = _Waiter(record, lambda: here.call(event.set))
+        with self._lock:
+            if self._settled_at_once(record):
+                return
+            self._waiters.append(waiter)
+            self._remark()
+        try:
+            await event.wait()
+        except BaseException:
+            with self._lock:
+                if not waiter.over:
+                    self._leave(waiter)
+                    self._drop(CANCELLED)
+            raise
+
+    def _settled_at_once(self, record: Record) -> bool:
+        """Let the record in or turn it away, unless it has to wait for room."""
+        with self._lock:
+            if self._closed:
+                self._drop(CLOSED)
+                return True
+            return not self._gated and self._put(record)
+
+    def _put(self, record: Record, *, jump: bool = False) -> bool:
+        """Append if there is room and nobody of the same right waits. Under the lock."""
+        urgent = record.level.no >= ERROR.no
+        if self._closed or (self._waiters and not urgent and not jump):
+            return False
+        if len(self._queue) + self._in_hand >= (self._capacity if urgent else self._room):
+            return False
+        self._queue.append(record)
+        if self._asleep:
+            self._rouse()
+        return True
+
+    def _rouse(self) -> None:
+        """Wake the pump. Under the lock."""
+        if self._here is not None and self._alarm is not None:
+            self._here.call(self._alarm.set)
+        self._asleep = False
+        self._remark()
+
+    def _leave(self, waiter: _Waiter) -> None:
+        waiter.over = True
+        self._waiters.remove(waiter)
+        self._remark()
+
+    def _drop(self, reason: str) -> None:
+        """Count a record that was turned away. Under the lock."""
+        self._dropped[reason] += 1
+        self._news.add(DOOR, reason, 1)
+
+    def _remark(self) -> None:
+        """Say up to which length the short way is open. Under the lock."""
+        shut = self._asleep or self._gated or self._closed or self._waiters
+        self._mark = 0 if shut else self._burst
+
+    # The consumer's side: only on the home thread.
+
+    def take(self, most: int = BURST) -> list[Record]:
+        """Take the next records out, in order; they count as pending until `settle`."""
+        queue = self._queue
+        with self._lock:
+            if len(queue) <= most:
+                records = list(queue)
+                queue.clear()
+            else:
+                records = [queue.popleft() for _ in range(most)]
+            self._taken += len(records)
+            self._in_hand = len(records)
+        return records
+
+    def settle(self, delivered: int, filtered: int) -> None:
+        """Say what became of the records taken, and let waiting callers in."""
+        with self._lock:
+            self._delivered += delivered
+            self._filtered += filtered
+            self._in_hand -= delivered + filtered
+            if self._waiters:
+                self._admit()
+
+    def lose(self, count: int, reason: str) -> None:
+        """Say that records taken were lost on the way to the routes."""
+        with self._lock:
+            self._in_hand -= count
+            self._dropped[reason] += count
+            self._lost_inside += count
+
+    def gate(self, shut: bool) -> None:
+        """Ask callers that can wait to do so (or no longer), though there is room."""
+        with self._lock:
+            self._gated = shut and not self._ending
+            self._admit()
+
+    def _admit(self) -> None:
+        while self._waiters and not self._gated:
+            waiter = self._waiters[0]
+            if not self._put(waiter.record, jump=True):
+                break
+            self._waiters.popleft()
+            waiter.over = True
+            waiter.notify()
+        self._remark()
+
+    async def sleep(self) -> bool:
+        """Wait until there is a record, or the end has come; False if it has, and all is taken."""
+        alarm = anyio.Event()
+        with self._lock:
+            if self._queue or self._ending:
+                return bool(self._queue)
+            self._alarm = alarm
+            self._asleep = True
+            self._remark()
+        try:
+            await alarm.wait()
+        finally:
+            with self._lock:
+                self._asleep = False
+                self._alarm = None
+                self._remark()
+        return True
+
+    def end(self) -> None:
+        """Let those who wait in, and the pump know that `close` is next."""
+        with self._lock:
+            self._ending = True
+            self._gated = False
+            self._admit()
+            if self._asleep:
+                self._rouse()
+
+    def close(self) -> None:
+        """Take nothing more; callers that still wait are turned away, and told so by return."""
+        with self._lock:
+            self._closed = True
+            while self._waiters:
+                waiter = self._waiters.popleft()
+                waiter.over = True
+                self._drop(CLOSED)
+                waiter.notify()
+            self._remark()
+
+    def abandon(self, reason: str) -> int:
+        """Drop what is still inside, counted; return how many records."""
+        with self._lock:
+            lost = len(self._queue) + self._in_hand
+            self._taken += len(self._queue)
+            self._queue.clear()
+            self._in_hand = 0
+            if lost:
+                self._dropped[reason] += lost
+                self._lost_inside += lost
+        return lost
+
+    # What others may see, from any thread.
+
+    @property
+    def accepted(self) -> int:
+        """How many records were let in so far."""
+        with self._lock:
+            return self._taken + len(self._queue)
+
+    @property
+    def settled(self) -> int:
+        """How many of them went on to the routes, or were filtered, or lost."""
+        with self._lock:
+            return self._taken - self._in_hand
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it takes nothing more."""
+        return self._closed
+
+    def counts(self) -> Counts:
+        """Return the numbers as they are at one moment."""
+        with self._lock:
+            queued = len(self._queue)
+            dropped = {reason: n for reason, n in self._dropped.items() if n}
+            turned_away = sum(dropped.values()) - self._lost_inside
+            return Counts(
+                received=self._taken + queued + turned_away,
+                delivered=self._delivered,
+                filtered=self._filtered,
+                dropped=dropped,
+                pending=queued + self._in_hand,
+            )
+
+
+def _no_task(loop: Any) -> None:
+    return None

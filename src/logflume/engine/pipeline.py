@@ -1,0 +1,705 @@
+"""The pipeline: the task group that takes records from the door through processors to routes.
+
+One task, the pump, takes records from the door by the burst, runs the processors, and offers what
+is left to every route. It never waits for a route. Each route has a task of its own. All tasks
+are shielded from the cancellation of whoever opened the pipeline: they end when it is closed,
+after what was accepted is settled or the shutdown timeout is over.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
+from anyio.lowlevel import checkpoint
+
+from ..context import enter_origins
+from ..errors import ConfigurationError, PipelineError
+from ..level import INFO, WARNING, Level, Thresholds, parse_level, parse_spec
+from ..logger import refresh_thresholds, settle_lazy
+from ..protocols import Encoder, Processor
+from ..record import Extra, Record
+from ..stats import FlushReport, Stats
+from . import current
+from .backend import Loop, in_loop, protect_from_interrupts, running_loop
+from .batch import positive
+from .door import DOOR, FULL, Door
+from .ledger import News
+from .route import SHUTDOWN, Chunk, Route, describe
+from .sources import Sources
+
+__all__ = ["Pipeline"]
+
+PROCESSORS = "processors"
+"""The origin of what processors log."""
+
+NEWS_INTERVAL = 5.0
+"""Seconds between two announcements of losses."""
+
+_NEW, _OPEN, _CLOSING, _CLOSED = "new", "open", "closing", "closed"
+
+
+class Pipeline:
+    """Takes what loggers say, from the moment it is opened until it is closed.
+
+    Open it in one of three ways, once: `async with Pipeline(...)` on asyncio, uvloop or trio;
+    `await tg.start(pipeline.run)` in a task group of yours; or `with Pipeline(...)` in a script,
+    where a background thread runs the loop. While it is open, all loggers write to it; a pipeline
+    that is opened later takes over until it is closed.
+
+    `sinks` are sinks, routes, paths, streams or callables; `processors` run in this order on
+    every record. `level` is that of all logger names without one of their own; left out, it is
+    `LOGFLUME_LEVEL`'s, or INFO. `capacity` is how many records the door holds. `shutdown_timeout`
+    is the most seconds that closing takes to deliver what was accepted. `block_timeout` is the
+    most seconds that a plain log call on a thread without a loop waits for room.
+    `processor_timeout` is the most seconds that an async processor may take for a record.
+
+    Closing (also by an exception, cancellation or Ctrl-C) delivers what was accepted, shielded
+    from cancellation; what cannot be delivered in time is counted, and told on stderr.
+
+    Raises:
+        ConfigurationError: a setting means nothing.
+    """
+
+    def __init__(
+        self,
+        *sinks: object,
+        processors: Iterable[Processor] = (),
+        level: str | int | Level | None = None,
+        capacity: int = 65_536,
+        shutdown_timeout: float = 5.0,
+        block_timeout: float = 1.0,
+        processor_timeout: float = 5.0,
+    ) -> None:
+        positive("Pipeline.capacity", capacity, whole=True)
+        positive("Pipeline.shutdown_timeout", shutdown_timeout, zero=True)
+        positive("Pipeline.block_timeout", block_timeout, zero=True)
+        positive("Pipeline.processor_timeout", processor_timeout)
+        self._capacity = capacity
+        self._shutdown_timeout = shutdown_timeout
+        self._block_timeout = block_timeout
+        self._processor_timeout = processor_timeout
+        self._processors = tuple(processors)
+        for processor in self._processors:
+            if not callable(processor):
+                raise ConfigurationError.of("Pipeline.processors", processor, "callables")
+        root, named = parse_spec(os.environ.get("LOGFLUME_LEVEL", ""))
+        if level is not None:
+            root = parse_level(level, "Pipeline.level")
+        self.thresholds = Thresholds(root or INFO, named)
+        self._lock = threading.Lock()
+        self._routes: tuple[Route, ...] = ()
+        self._shared: frozenset[Encoder] = frozenset()
+        self._state = _NEW
+        self._thread: threading.Thread | None = None
+        self._start_over()
+        for sink in sinks:
+            self.add(sink)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was open once and no longer is."""
+        return self._state == _CLOSED
+
+    @property
+    def is_dormant(self) -> bool:
+        """Whether its thread is still to be started, by the first record."""
+        return self._state == _NEW
+
+    @property
+    def shutdown_timeout(self) -> float:
+        """The most seconds that closing takes to deliver what was accepted."""
+        return self._shutdown_timeout
+
+    def __repr__(self) -> str:
+        return f"<Pipeline {self._state}: {', '.join(route.name for route in self._routes)}>"
+
+    def _start_over(self) -> None:
+        self._news = News(self._on_news)
+        self.door = Door(self._capacity, self._block_timeout, self.wants, self._news)
+        self._sources = Sources()
+        self._here: Loop | None = None
+        self._tasks: TaskGroup | None = None
+        self._closing: anyio.Event | None = None
+        self._serving: set[Route] = set()
+        self._gating: set[Route] = set()
+        self._progress: list[anyio.Event] = []
+        self._news_alarm: anyio.Event | None = None
+        self._ready = threading.Event()
+        self._finished = threading.Event()
+        self._error: BaseException | None = None
+        self._host: TaskGroup | None = None
+
+    # Opening and closing.
+
+    async def __aenter__(self) -> Pipeline:
+        self._claim()
+        self._host = anyio.create_task_group()
+        await self._host.__aenter__()
+        try:
+            await self._host.start(protect_from_interrupts(self._work))
+        except BaseException:
+            self._request_close()
+            await self._host.__aexit__(*sys.exc_info())
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._host is not None
+        # The body's own exception or cancellation is not the task group's affair: it goes on by
+        # itself once all is settled, and not wrapped in a group.
+        self._host.cancel_scope.shield = True
+        self._request_close()
+        await self._host.__aexit__(None, None, None)
+
+    async def run(self, *, task_status: TaskStatus[Pipeline] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Run the pipeline in a task group of yours until `aclose` or cancellation.
+
+            pipeline = await tg.start(Pipeline(sinks.Console()).run)
+
+        `tg.start` returns once records are taken. Cancelling the group closes the pipeline in an
+        orderly way first.
+        """
+        self._claim()
+        async with anyio.create_task_group() as host:
+            await host.start(protect_from_interrupts(self._work))
+            task_status.started(self)
+            assert self._closing is not None
+            try:
+                await self._closing.wait()
+            finally:
+                self._request_close()
+
+    def __enter__(self) -> Pipeline:
+        self._claim()
+        self.start_thread()
+        self._ready.wait()
+        if self._error is not None:
+            raise PipelineError(f"the pipeline did not start: {self._error}") from self._error
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close a pipeline that a background thread runs, and wait until it has ended."""
+        self._request_close()
+        thread = self._thread
+        if thread is None:  # not started yet, after a fork
+            self.leave_behind()
+        elif thread is not threading.current_thread():
+            # The sinks' own closing comes after the shutdown timeout.
+            thread.join(self._shutdown_timeout + 2.0)
+
+    async def aclose(self) -> None:
+        """Close the pipeline and wait until what was accepted is settled; from any loop."""
+        if self._state in (_NEW, _CLOSED):
+            return
+        self._request_close()
+        if self._here is not None and threading.get_ident() == self._here.ident:
+            await self._until(self._finished.is_set)
+        while not self._finished.is_set():
+            await anyio.sleep(0.005)
+
+    def _claim(self) -> None:
+        with self._lock:
+            if self._state != _NEW:
+                raise PipelineError(
+                    f"this pipeline is {self._state}: each is opened once; make another one"
+                )
+            self._state = _OPEN
+
+    def start_thread(self) -> None:
+        """Run the pipeline in a daemon thread; records are taken at once, before it is up.
+
+        Raises:
+            RuntimeError: the interpreter is exiting.
+        """
+        self._state = _OPEN
+        thread = threading.Thread(target=self._run_in_thread, name="logflume", daemon=True)
+        current.opened(self)
+        try:
+            thread.start()
+        except BaseException:
+            current.closed(self)
+            raise
+        self._thread = thread
+
+    def restart_after_fork(self) -> None:
+        """In the child of a fork: begin with nothing, in a thread of its own."""
+        self._lock = threading.Lock()
+        self._state = _NEW
+        self._thread = None
+        self._start_over()
+        for route in self._routes:
+            route.start_over()
+            self._attach(route)
+
+    def leave_behind(self) -> None:
+        """Be closed without having run: in the child of a fork, this loop is the parent's."""
+        self._state = _CLOSED
+        self._finished.set()
+        self._ready.set()
+        current.closed(self)
+
+    def _run_in_thread(self) -> None:
+        try:
+            anyio.run(self._work)
+        except BaseException as error:
+            self._error = error
+            current.closed(self)
+            self._tell_on_stderr(f"the pipeline ended: {describe(error)}")
+        finally:
+            self._state = _CLOSED
+            self._finished.set()
+            self._ready.set()
+
+    @property
+    def runs_in_thread(self) -> bool:
+        """Whether a background thread of its own runs the loop."""
+        return self._thread is not None
+
+    def _request_close(self) -> None:
+        with self._lock:
+            if self._state == _OPEN:
+                self._state = _CLOSING
+        here, closing = self._here, self._closing
+        if here is not None and closing is not None:
+            here.call(closing.set)
+
+    async def _work(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Do all there is to do between opening and closed."""
+        with anyio.CancelScope(shield=True):
+            self._here = running_loop()
+            self._closing = anyio.Event()
+            self.door.bind(self._here)
+            try:
+                async with anyio.create_task_group() as tasks:
+                    self._tasks = tasks
+                    for route in self._routes:
+                        self._begin(route)
+                    tasks.start_soon(protect_from_interrupts(self._pump))
+                    tasks.start_soon(protect_from_interrupts(self._announce))
+                    current.opened(self)
+                    task_status.started()
+                    self._ready.set()
+                    if self._state == _CLOSING:
+                        self._closing.set()
+                    await self._closing.wait()
+                    await self._end(tasks)
+            finally:
+                self._state = _CLOSED
+                current.closed(self)
+                self._sources.close()
+                self._finished.set()
+                self._on_progress()
+
+    async def _end(self, tasks: TaskGroup) -> None:
+        """Settle what was accepted, in time; then stop everything."""
+        current.closed(self)
+        self.door.end()
+        with anyio.move_on_after(self._shutdown_timeout):
+            await self._until(lambda: self.door.is_closed)
+            self._tell_news()
+            for route in self._routes:
+                route.close()
+            await self._until(lambda: not self._serving)
+        tasks.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            await self._until(lambda: not self._serving)
+        self.door.close()
+        lost = self.door.abandon(SHUTDOWN)
+        if lost:
+            self._news.add(DOOR, SHUTDOWN, lost)
+        for where, reason, count, error in self._news.take():
+            self._tell_on_stderr(_news_message(where, reason, count, error))
+
+    # Routes.
+
+    def add(self, sink: object, /, **route_options: Any) -> str:
+        """Add a route and return its id; from any thread, before or while the pipeline is open.
+
+        `sink` is a Sink, a Route, a path, a stream or a callable; `route_options` are those of
+        `Route`. What is logged after this returns goes to it.
+
+        Raises:
+            ConfigurationError: an option is unknown or means nothing.
+        """
+        if isinstance(sink, Route):
+            if route_options:
+                raise ConfigurationError.of(
+                    "add", ", ".join(route_options), "no options beside a Route: give them to it"
+                )
+            return self._adopt(sink, strict=False)
+        unknown = route_options.keys() - inspect.signature(Route).parameters.keys()
+        if unknown:
+            known = ", ".join(name for name in inspect.signature(Route).parameters if name != "sink")
+            raise ConfigurationError.of("route option", ", ".join(sorted(unknown)), known)
+        return self._adopt(Route(sink, **route_options), strict="name" in route_options)
+
+    def _adopt(self, route: Route, *, strict: bool) -> str:
+        with self._lock:
+            taken = {other.name for other in self._routes}
+            name, number = route.name, 1
+            while name in taken or name == DOOR:
+                if strict:
+                    raise ConfigurationError.of("Route.name", name, "a name that no route has yet")
+                number += 1
+                name = f"{route.name}-{number}"
+            route.claim(name)
+            self._attach(route)
+            self._routes = (*self._routes, route)
+            self._count_encoders()
+        self._call_here(lambda: self._begin(route))
+        return name
+
+    def _attach(self, route: Route) -> None:
+        route.attach(self._news, self._on_gate, self._on_progress, slack=self._capacity)
+
+    def _begin(self, route: Route) -> None:
+        if self._tasks is not None and route not in self._serving and route in self._routes:
+            self._serving.add(route)
+            self._tasks.start_soon(protect_from_interrupts(self._serve), route)
+
+    async def _serve(self, route: Route) -> None:
+        try:
+            await route.serve()
+        finally:
+            self._serving.discard(route)
+            self._on_progress()
+
+    def remove(self, route_id: str, /) -> None:
+        """Remove a route; what it holds is still delivered. From any thread.
+
+        Raises:
+            ConfigurationError: there is no such route.
+        """
+        if not self._discard(route_id):
+            known = ", ".join(route.name for route in self._routes) or "none, there is no route"
+            raise ConfigurationError.of("route id", route_id, known)
+
+    def _discard(self, route_id: str) -> bool:
+        with self._lock:
+            found = [route for route in self._routes if route.name == route_id]
+            self._routes = tuple(route for route in self._routes if route.name != route_id)
+            self._count_encoders()
+        for route in found:
+            self._call_here(route.close)
+        return bool(found)
+
+    def add_callback(
+        self, function: Callable[[dict[str, Any]], Any], name: str | None = None
+    ) -> str:
+        """Call a function with every record, as `record.to_dict()`: see `sinks.Callback`.
+
+        Returns the id under which it is counted and removed.
+        """
+        if not callable(function):
+            raise ConfigurationError.of("add_callback", function, "a callable")
+        return self.add(function, name=name) if name else self.add(function)
+
+    def remove_callback(self, callback_id: str, /) -> None:
+        """Stop calling a callback; an unknown id is no error."""
+        self._discard(callback_id)
+
+    def _count_encoders(self) -> None:
+        encoders = [route.encoder for route in self._routes if route.encoder is not None]
+        self._shared = frozenset(e for e in encoders if encoders.count(e) > 1)
+
+    # Levels.
+
+    def set_level(self, name: str | None, level: str | int | Level) -> None:
+        """Set the level of a logger name and all below it, at once; None or "" is the root."""
+        parsed = parse_level(level)
+        self.thresholds.set(name, parsed)
+        refresh_thresholds()
+
+    def configure(
+        self,
+        *,
+        level: str | int | Level | None = None,
+        json: bool | None = None,
+        color: bool | None = None,
+    ) -> None:
+        """Set the root level, and whether console routes write JSON or colours."""
+        if level is not None:
+            self.set_level(None, level)
+        if json is None and color is None:
+            return
+        with self._lock:
+            for route in self._routes:
+                encoder_for = getattr(route.sink, "encoder_for", None)
+                if encoder_for is not None:
+                    route.encoder = encoder_for(json=json, color=color)
+            self._count_encoders()
+
+    def wants(self, level_no: int) -> bool:
+        """Whether any route may take a record of this level."""
+        return any(route.level.no <= level_no for route in self._routes)
+
+    # The pump.
+
+    async def _pump(self) -> None:
+        enter_origins(frozenset((PROCESSORS,)))
+        door = self.door
+        while True:
+            records = door.take()
+            if records:
+                await self._pass_on(records)
+                await checkpoint()
+            elif not await door.sleep():
+                door.close()
+                self._on_progress()
+                return
+
+    async def _pass_on(self, records: list[Record]) -> None:
+        """Take records from the door to the routes, and settle them there whatever happens."""
+        taken = len(records)
+        try:
+            special = any([r.extra is not None for r in records])
+            if special:
+                await self._prepare([r for r in records if r.extra is not None])
+            lowest = self.thresholds.lowest
+            if self._processors:
+                records = [r for r in [await self._process(r) for r in records] if r is not None]
+                special, lowest = True, 0
+            if records:
+                self._offer(Chunk(records, lowest, special, self._shared))
+        except Exception as error:
+            self.door.lose(taken, "error")
+            self._news.add(DOOR, "error", taken, describe(error))
+        else:
+            self.door.settle(len(records), taken - len(records))
+        self._on_progress()
+
+    def _offer(self, chunk: Chunk) -> None:
+        for route in self._routes:
+            route.offer(chunk)
+
+    async def _prepare(self, records: Sequence[Record]) -> None:
+        """Do what few records need: await lazy values, find the source lines of exceptions."""
+        for record in records:
+            if record.extra is not None and record.extra.lazy:
+                if any(route.wants(record) for route in self._routes):
+                    await settle_lazy(record)
+        await self._sources.fill([r.exception for r in records if r.exception is not None])
+
+    async def _process(self, record: Record) -> Record | None:
+        if PROCESSORS in record.origins:  # logged by a processor: it would go round in circles
+            return record
+        for processor in self._processors:
+            try:
+                result: Any = processor(record)
+                if inspect.isawaitable(result):
+                    with anyio.fail_after(self._processor_timeout):
+                        result = await result
+                if result is None:
+                    return None
+                if not isinstance(result, Record):
+                    raise TypeError(f"a processor returned {type(result).__name__}, not a Record")
+                record = result
+            except Exception as error:
+                record = _without_step(record, processor, error)
+        return record
+
+    # Callers that wait, and news.
+
+    def _on_gate(self, route: Route, shut: bool) -> None:
+        """Let callers wait while a route that asks for it is congested, and moves."""
+        if shut and route not in self._gating:
+            self._gating.add(route)
+            self.door.gate(True)
+            if self._tasks is not None:
+                self._tasks.start_soon(self._watch, route)
+        elif not shut and route in self._gating:
+            self._gating.discard(route)
+            if not self._gating:
+                self.door.gate(False)
+
+    async def _watch(self, route: Route) -> None:
+        while route in self._gating:
+            await anyio.sleep(max(route.check_progress(), 0.001))
+
+    def _on_progress(self) -> None:
+        if self._progress:
+            for event in self._progress:
+                event.set()
+            self._progress = []
+
+    async def _until(self, reached: Callable[[], bool]) -> None:
+        while not reached():
+            event = anyio.Event()
+            self._progress.append(event)
+            await event.wait()
+
+    def _on_news(self) -> None:
+        here, alarm = self._here, self._news_alarm
+        if here is not None and alarm is not None:
+            here.call(alarm.set)
+
+    async def _announce(self) -> None:
+        """Tell of losses in band: soon after the first, then at most every few seconds."""
+        while True:
+            alarm = self._news_alarm = anyio.Event()
+            if not self._news:
+                await alarm.wait()
+            await anyio.sleep(0.1)
+            self._tell_news()
+            await anyio.sleep(NEWS_INTERVAL)
+
+    def _tell_news(self) -> None:
+        for where, reason, count, error in self._news.take():
+            message = _news_message(where, reason, count, error)
+            # A route that fails is not told of it, or telling would go round in circles.
+            origins = frozenset((where,)) if reason != FULL else frozenset[str]()
+            record = _own_record(
+                message, {"route": where, "reason": reason, "count": count}, origins
+            )
+            if any(route.wants(record) for route in self._routes):
+                self._offer(Chunk([record]))
+            else:
+                self._tell_on_stderr(message)
+
+    def _tell_on_stderr(self, message: str) -> None:
+        try:
+            sys.stderr.write(f"logflume: {message}\n")
+        except Exception:
+            pass
+
+    # What became of the records.
+
+    def stats(self) -> Stats:
+        """Return a look at the ledger; any thread, any time."""
+        return Stats(
+            door=self.door.counts(),
+            routes={route.name: route.account.counts() for route in self._routes},
+        )
+
+    async def flush(self, timeout: float | None = None) -> FlushReport:
+        """Wait until what was accepted before is settled on every route; from any loop.
+
+        Settled is delivered, filtered, or dropped and counted. Batches go out at once. Returns a
+        report, also when `timeout` seconds were not enough. Cancelling it changes nothing.
+        """
+        while self._thread is not None and not self._ready.is_set():
+            await anyio.sleep(0.001)
+        here = self._here
+        if here is None or self._finished.is_set():
+            return FlushReport(True)
+        if threading.get_ident() == here.ident:
+            return await self._flush(timeout)
+        done = anyio.Event()
+        mine = running_loop()
+        reports: list[FlushReport] = []
+        self._flush_from_afar(timeout, reports, lambda: mine.post(done.set))
+        await done.wait()
+        return reports[0]
+
+    def complete(self, timeout: float | None = None) -> FlushReport:
+        """Block until what was accepted before is settled on every route.
+
+        Raises:
+            PipelineError: this thread runs an event loop, which it would block.
+        """
+        if in_loop():
+            raise PipelineError("complete() would block the event loop: use `await acomplete()`")
+        if self._thread is not None:
+            self._ready.wait(timeout)
+        if self._here is None or self._finished.is_set():
+            return FlushReport(True)
+        done = threading.Event()
+        reports: list[FlushReport] = []
+        self._flush_from_afar(timeout, reports, done.set)
+        while not done.wait(0.1):
+            if self._finished.is_set():
+                break
+        return reports[0] if reports else FlushReport(True)
+
+    def _flush_from_afar(
+        self, timeout: float | None, reports: list[FlushReport], done: Callable[[], object]
+    ) -> None:
+        async def flush_there() -> None:
+            try:
+                reports.append(await self._flush(timeout))
+            finally:
+                if not reports:
+                    reports.append(FlushReport(True))
+                done()
+
+        def start() -> None:
+            if self._tasks is not None and not self._finished.is_set():
+                self._tasks.start_soon(flush_there)
+            else:
+                reports.append(FlushReport(True))
+                done()
+
+        assert self._here is not None
+        if not self._here.post(start):
+            reports.append(FlushReport(True))
+            done()
+
+    async def _flush(self, timeout: float | None) -> FlushReport:
+        door = self.door
+        goal = door.accepted
+        goals: dict[Route, int] = {}
+        with anyio.move_on_after(timeout):
+            await self._until(lambda: door.settled >= goal)
+            goals = {route: route.account.received for route in self._routes}
+            for route in goals:
+                route.hurry()
+            await self._until(lambda: all(r.account.settled >= n for r, n in goals.items()))
+        pending = {r.name: n - r.account.settled for r, n in goals.items()}
+        pending[DOOR] = goal - door.settled
+        pending = {name: n for name, n in pending.items() if n > 0}
+        return FlushReport(not pending, pending)
+
+    def _call_here(self, callback: Callable[[], object]) -> None:
+        here = self._here
+        if here is not None:
+            here.call(callback)
+
+
+def _without_step(record: Record, processor: Processor, error: Exception) -> Record:
+    """Return the record as it goes on when a processor fails: without that step, and saying so.
+
+    A processor with `fail_closed = True` guards secrets: nothing that it did not see may pass.
+    """
+    name = getattr(processor, "__name__", type(processor).__name__)
+    note = {"logflume.failed_processor": name, "logflume.error": type(error).__name__}
+    if getattr(processor, "fail_closed", False):
+        return record.replace(message=f"<withheld: {name} failed>", fields=note).bare()
+    return record.replace(fields={**record.fields, **note})
+
+
+def _own_record(message: str, fields: dict[str, Any], origins: frozenset[str]) -> Record:
+    code = _own_record.__code__
+    return Record(
+        time.time_ns(), WARNING, message, (), fields, {}, {}, "logflume", code, 0,
+        threading.current_thread().name, None, Extra(origins=origins), fields, message,
+    )  # fmt: skip
+
+
+def _news_message(where: str, reason: str, count: int, error: str | None) -> str:
+    at = "at the door" if where == DOOR else f"by route {where!r}"
+    if not count:
+        return f"route {where!r}: {reason}"
+    records = "record" if count == 1 else "records"
+    return f"{count:,} {records} dropped {at}: {reason}" + (f" ({error})" if error else "")

@@ -1,0 +1,120 @@
+"""Severity levels: their names and numbers, and the hierarchical thresholds of logger names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from .errors import ConfigurationError
+
+__all__ = ["LEVELS", "Level", "Thresholds", "parse_level", "parse_spec"]
+
+
+class Level(msgspec.Struct, frozen=True, gc=False):
+    """One severity: `no` orders levels, `name` is what records show."""
+
+    no: int
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+TRACE = Level(5, "TRACE")
+DEBUG = Level(10, "DEBUG")
+INFO = Level(20, "INFO")
+SUCCESS = Level(25, "SUCCESS")
+WARNING = Level(30, "WARNING")
+ERROR = Level(40, "ERROR")
+CRITICAL = Level(50, "CRITICAL")
+
+LEVELS: dict[str, Level] = {
+    level.name: level for level in (TRACE, DEBUG, INFO, SUCCESS, WARNING, ERROR, CRITICAL)
+}
+_ALIASES = {"WARN": WARNING, "FATAL": CRITICAL, "NOTSET": Level(0, "NOTSET")}
+_BY_NO = {level.no: level for level in LEVELS.values()}
+
+
+def parse_level(value: str | int | Level, setting: str = "level") -> Level:
+    """Turn a name (any case) or a number into a Level.
+
+    Raises:
+        ConfigurationError: the name is unknown or the value is no level at all.
+    """
+    if isinstance(value, Level):
+        return value
+    if isinstance(value, str):
+        name = value.strip().upper()
+        found = LEVELS.get(name) or _ALIASES.get(name)
+        if found is not None:
+            return found
+        if name.isdecimal() and len(name) < 6:
+            value = int(name)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return _BY_NO.get(value) or Level(int(value), f"LEVEL{value}")
+    raise ConfigurationError.of(
+        setting, value, f"one of {', '.join(LEVELS)} or a number of 0 and above"
+    )
+
+
+def coerce_level(value: object) -> Level:
+    """Turn anything given to `log.log()` into a Level: unknown names keep INFO's number."""
+    try:
+        return parse_level(value)  # type: ignore[arg-type]
+    except ConfigurationError:
+        return Level(INFO.no, str(value)[:64].upper() if isinstance(value, str) else INFO.name)
+
+
+def parse_spec(spec: str, setting: str = "LOGFLUME_LEVEL") -> tuple[Level | None, dict[str, Level]]:
+    """Read `"info,app.db=debug"`: the level of everything, and the levels of logger names.
+
+    Raises:
+        ConfigurationError: an entry has no level or an unknown one.
+    """
+    root: Level | None = None
+    named: dict[str, Level] = {}
+    for entry in filter(None, (part.strip() for part in spec.split(","))):
+        name, equals, level = entry.rpartition("=")
+        if equals and not name.strip():
+            raise ConfigurationError.of(setting, entry, "LEVEL or NAME=LEVEL")
+        parsed = parse_level(level, setting)
+        if equals:
+            named[name.strip()] = parsed
+        else:
+            root = parsed
+    return root, named
+
+
+class Thresholds:
+    """The level of every logger name: `app.db` inherits `app`, and that the root.
+
+    Not thread-safe by itself: `set` replaces the mapping, so that `of` in another thread sees
+    the old or the new one, whole.
+    """
+
+    __slots__ = ("_named", "lowest", "root")
+
+    def __init__(self, root: Level, named: Mapping[str, Level] | None = None) -> None:
+        self.root = root
+        self._named = dict(named or {})
+        self.lowest = min([root.no, *(level.no for level in self._named.values())])
+        """The lowest number that was ever set: no record is below it."""
+
+    def set(self, name: str | None, level: Level) -> None:
+        """Set the level of a name and of all below it; None or "" is the root."""
+        self.lowest = min(self.lowest, level.no)
+        if name:
+            self._named = {**self._named, name: level}
+        else:
+            self.root = level
+
+    def of(self, name: str) -> int:
+        """Return the number below which a logger of this name says nothing."""
+        named = self._named
+        while named and name:
+            level = named.get(name)
+            if level is not None:
+                return level.no
+            name = name.rpartition(".")[0]
+        return self.root.no

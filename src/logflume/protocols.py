@@ -1,0 +1,152 @@
+"""The shapes of what plugs in: sinks, encoders, processors, and who takes a logger's records.
+
+The engine knows plug-ins only through these. Structural: nothing needs to be inherited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from .stats import FlushReport
+from .record import Record
+
+__all__ = ["Controls", "Encoder", "Filter", "Intake", "Processor", "Sink", "SinkBatch"]
+
+Processor: TypeAlias = Callable[[Record], "Record | None | Awaitable[Record | None]"]
+"""`Record -> Record | None`, sync or async; None means filtered."""
+
+Filter: TypeAlias = Callable[[Record], bool]
+"""Whether a route takes a record. Called on the loop: it must not block."""
+
+
+class SinkBatch:
+    """What a sink is sent: records, their encoded bytes one for one, and their total size.
+
+    `encoded` is empty for a route without an encoder. Valid until `send` returns; treat both
+    lists as read-only, since routes with equal encoders share them.
+    """
+
+    __slots__ = ("advanced", "encoded", "nbytes", "on_advance", "records")
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        encoded: Sequence[bytes] = (),
+        nbytes: int = 0,
+        on_advance: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self.records = records
+        self.encoded = encoded
+        self.nbytes = nbytes
+        self.on_advance = on_advance
+        self.advanced = 0
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def advance(self, count: int) -> None:
+        """Say that the next `count` records are delivered: counted as such even if a later part
+        of the batch fails, and the send's time limit starts anew. Call it on the loop."""
+        done = self.encoded[self.advanced : self.advanced + count]
+        self.advanced += count
+        if self.on_advance is not None:
+            self.on_advance(count, sum(map(len, done)))
+
+    def rest(self) -> SinkBatch:
+        """Return the batch without what `advance` has passed."""
+        if not self.advanced:
+            return self
+        encoded = self.encoded[self.advanced :]
+        return SinkBatch(self.records[self.advanced :], encoded, sum(map(len, encoded)))
+
+    def without(self, chosen: Sequence[Any] | None, offset: int = 0) -> SinkBatch:
+        """Return the batch without these records, given themselves or by position (plus offset);
+        None stands for all."""
+        if chosen is None:
+            return SinkBatch(())
+        positions = {item - offset for item in chosen if isinstance(item, int)}
+        named = {id(item) for item in chosen if not isinstance(item, int)}
+        kept = [
+            i for i, r in enumerate(self.records) if i not in positions and id(r) not in named
+        ]
+        encoded = [self.encoded[i] for i in kept] if self.encoded else []
+        return SinkBatch([self.records[i] for i in kept], encoded, sum(map(len, encoded)))
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """Where records go: the only plug-in that awaits the world.
+
+    `open` is called once on the pipeline's loop before the first batch, `aclose` once after the
+    last; `send` is never called twice at a time. `send` raises `Retryable` for what may work
+    later and `Rejected` for records that never will; anything else, and a send that takes longer
+    than the route's timeout, counts as a failure of all that `batch.advance` has not passed.
+
+    A sink may have attributes: `name: str`; `route_defaults: dict`, the options that a Route
+    takes on where its user says nothing; `one_by_one = True`, if a failure concerns only the first
+    record not passed, and the others are to be sent again.
+    """
+
+    async def open(self) -> None: ...
+
+    async def send(self, batch: SinkBatch, /) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """`Record -> bytes`, pure: no I/O, no waiting. Called on the loop, for many records at once.
+
+    Encoders that are equal (`==`, with a hash to match) share their bytes between routes.
+    """
+
+    def encode(self, record: Record, /) -> bytes: ...
+
+    def encode_many(self, records: Sequence[Record], /) -> list[bytes]: ...
+
+
+class Intake(Protocol):
+    """Who takes a logger's records: a pipeline's door, or what starts the default pipeline.
+
+    A call on the thread `ident` may use the first two ways, which take no lock; calls from any
+    other thread use the last two. None of them raises.
+    """
+
+    ident: int
+    thread: str
+    loop: Any
+    task_of: Callable[[Any], Any]
+
+    def submit(self, record: Record, /) -> None: ...
+
+    def asubmit(self, record: Record, /) -> Coroutine[Any, Any, None]: ...
+
+    def submit_from_afar(self, record: Record, /) -> None: ...
+
+    def asubmit_from_afar(self, record: Record, /) -> Coroutine[Any, Any, None]: ...
+
+    def wants(self, level_no: int, /) -> bool: ...
+
+
+class Controls(Protocol):
+    """What a logger may ask of the current pipeline."""
+
+    def add(self, sink: Any, /, **route_options: Any) -> str: ...
+
+    def remove(self, route_id: str, /) -> None: ...
+
+    def add_callback(
+        self, function: Callable[[dict[str, Any]], Any], name: str | None = None
+    ) -> str: ...
+
+    def remove_callback(self, callback_id: str, /) -> None: ...
+
+    def configure(
+        self, *, level: str | int | None, json: bool | None, color: bool | None
+    ) -> None: ...
+
+    def complete(self, timeout: float | None = None) -> FlushReport: ...
+
+    async def flush(self, timeout: float | None = None) -> FlushReport: ...

@@ -1,0 +1,212 @@
+"""The record: what happened, complete when captured.
+
+A record holds what the caller knew, raw, in one flat object out of the garbage collector's sight
+(an eighth of the cost of a dataclass). What can be worked out later is: the merged fields, the
+rendered message, the line number.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timezone
+from types import CodeType
+from typing import Any
+
+import msgspec
+
+from .exception import ExceptionInfo
+from .level import Level
+from .template import render
+
+__all__ = ["Extra", "Record", "Site"]
+
+_MAX_SITES = 65_536
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+class Site(msgspec.Struct, gc=False):
+    """A call site: where in the program a record was logged."""
+
+    code: CodeType
+    lasti: int
+    file: str
+    line: int
+    function: str
+    module: str
+
+
+_sites: dict[int, Site] = {}
+
+
+def site_of(code: CodeType, lasti: int) -> Site:
+    """Return the call site of an instruction, worked out once.
+
+    Kept under the code object's address plus the offset, since hashing a code object costs more
+    than all the rest of a log call; what is found is checked to be the one asked for.
+    """
+    site = _sites.get(id(code) + lasti)
+    if site is not None and site.code is code and site.lasti == lasti:
+        return site
+    line = code.co_firstlineno
+    for start, end, number in code.co_lines():
+        if start <= lasti < end:
+            line = number or line
+            break
+    file = code.co_filename
+    module = os.path.basename(file)
+    site = Site(code, lasti, file, line, code.co_name, module.removesuffix(".py"))
+    if len(_sites) >= _MAX_SITES:  # code made at run time must not fill the memory
+        _sites.clear()
+    _sites[id(code) + lasti] = site
+    return site
+
+
+class Extra(msgspec.Struct, gc=False):
+    """What only few records have, apart, so that the others do not pay for it."""
+
+    exception: ExceptionInfo | None = None
+    origins: frozenset[str] = frozenset()
+    lazy: bool = False
+
+
+class Record(msgspec.Struct, gc=False, eq=False):
+    """One logged event. Never change one: processors return `record.replace(...)`.
+
+    Safe to read from any thread. `code` and `lasti` name the instruction that logged; `site`
+    turns them into file, line, function and module.
+    """
+
+    time_ns: int
+    level: Level
+    template: str
+    args: tuple[Any, ...]
+    call_fields: dict[str, Any]
+    bound: dict[str, Any]
+    context: dict[str, Any]
+    logger: str
+    code: CodeType
+    lasti: int
+    thread: str
+    task: str | None
+    extra: Extra | None = None
+    merged: dict[str, Any] | None = None
+    rendered: str | None = None
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Context, bound and call fields in one mapping; the nearer to the call wins."""
+        fields = self.merged
+        if fields is None:
+            fields = self.merged = {**self.context, **self.bound, **self.call_fields}
+        return fields
+
+    @property
+    def message(self) -> str:
+        """The template filled with its values."""
+        message = self.rendered
+        if message is None:
+            message = self.template
+            if self.args or self.call_fields:
+                message = render(message, self.args, self.fields)
+            self.rendered = message
+        return message
+
+    @property
+    def site(self) -> Site:
+        """Where the record was logged."""
+        return site_of(self.code, self.lasti)
+
+    @property
+    def time(self) -> datetime:
+        """The time of the call in UTC, to the microsecond."""
+        seconds, ns = divmod(self.time_ns, 1_000_000_000)
+        return datetime.fromtimestamp(seconds, timezone.utc).replace(microsecond=ns // 1_000)
+
+    @property
+    def timestamp(self) -> str:
+        """The time of the call as ISO 8601 in UTC: `2026-01-02T03:04:05.678901Z`."""
+        return self.time.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+    @property
+    def exception(self) -> ExceptionInfo | None:
+        """The exception logged with the record, if there is one."""
+        return self.extra.exception if self.extra is not None else None
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """The routes inside whose sinks this record was logged: it is not sent to them."""
+        return self.extra.origins if self.extra is not None else frozenset()
+
+    def replace(
+        self,
+        *,
+        level: Level | None = None,
+        message: str | None = None,
+        fields: dict[str, Any] | None = None,
+        logger: str | None = None,
+        exception: ExceptionInfo | None = None,
+    ) -> Record:
+        """Return a copy with these parts changed.
+
+        New fields show in the message too, unless it is given or was already rendered.
+        """
+        changed: dict[str, Any] = {}
+        if level is not None:
+            changed["level"] = level
+        if logger is not None:
+            changed["logger"] = logger
+        if fields is not None:
+            changed["merged"] = fields
+        if message is not None:
+            changed["rendered"] = message
+        if exception is not None:
+            extra = self.extra or Extra()
+            changed["extra"] = msgspec.structs.replace(extra, exception=exception)
+        return msgspec.structs.replace(self, **changed)
+
+    def bare(self) -> Record:
+        """Return a copy without anything that the caller gave: template, values, exception."""
+        return msgspec.structs.replace(
+            self, template="", args=(), call_fields={}, bound={}, context={}, extra=None
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as callbacks and `encoders.Json` show it."""
+        site = self.site
+        shown: dict[str, Any] = {
+            "timestamp": self.timestamp,
+            "level": self.level.name,
+            "message": self.message,
+            "fields": self.fields,
+            "logger": self.logger,
+            "file": site.file,
+            "line": site.line,
+            "function": site.function,
+            "module": site.module,
+            "process": process_id(),
+            "thread": self.thread,
+        }
+        if self.message is not self.template:
+            shown["template"] = self.template
+        if self.task is not None:
+            shown["task"] = self.task
+        if self.exception is not None:
+            shown["exception"] = self.exception.to_dict()
+        return shown
+
+
+_process_id = os.getpid()
+
+
+def process_id() -> int:
+    """Return the id of this process without asking the system for it each time."""
+    return _process_id
+
+
+def _after_fork() -> None:
+    global _process_id
+    _process_id = os.getpid()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
