@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .snapshot import safe_repr
+
 __all__ = [
     "ConfigurationError",
     "LogflumeError",
@@ -27,7 +29,7 @@ class ConfigurationError(LogflumeError, ValueError):
     @classmethod
     def of(cls, setting: str, given: object, accepted: str) -> ConfigurationError:
         """Build the message in the one form that every setting uses."""
-        return cls(f"{setting}: got {given!r}; accepted: {accepted}")
+        return cls(f"{setting}: got {safe_repr(given)}; accepted: {accepted}")
 
 
 class PipelineError(LogflumeError, RuntimeError):

@@ -11,11 +11,21 @@ from .errors import ConfigurationError
 __all__ = ["LEVELS", "Level", "Thresholds", "parse_level", "parse_spec"]
 
 
+MAX_NO = 99_999
+_NUMBERS = f"a number from 0 to {MAX_NO}"
+
+
 class Level(msgspec.Struct, frozen=True, gc=False):
     """One severity: `no` orders levels, `name` is what records show."""
 
     no: int
     name: str
+
+    def __post_init__(self) -> None:
+        if type(self.no) is not int or not 0 <= self.no <= MAX_NO:
+            raise ConfigurationError.of("Level.no", self.no, _NUMBERS)
+        if type(self.name) is not str:
+            raise ConfigurationError.of("Level.name", self.name, "a string")
 
     def __str__(self) -> str:
         return self.name
@@ -49,21 +59,25 @@ def parse_level(value: str | int | Level, setting: str = "level") -> Level:
         found = LEVELS.get(name) or _ALIASES.get(name)
         if found is not None:
             return found
-        if name.isdecimal() and len(name) < 6:
+        if name.isdecimal() and len(name) <= len(str(MAX_NO)):
             value = int(name)
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return _BY_NO.get(value) or Level(int(value), f"LEVEL{value}")
-    raise ConfigurationError.of(
-        setting, value, f"one of {', '.join(LEVELS)} or a number of 0 and above"
-    )
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_NO:
+        no = int(value)
+        return _BY_NO.get(no) or Level(no, f"LEVEL{no}")
+    raise ConfigurationError.of(setting, value, f"one of {', '.join(LEVELS)} or {_NUMBERS}")
 
 
 def coerce_level(value: object) -> Level:
-    """Turn anything given to `log.log()` into a Level: unknown names keep INFO's number."""
+    """Turn anything given to `log.log()` into a Level: unknown names keep INFO's number.
+
+    Never raises.
+    """
     try:
         return parse_level(value)  # type: ignore[arg-type]
-    except ConfigurationError:
-        return Level(INFO.no, str(value)[:64].upper() if isinstance(value, str) else INFO.name)
+    except Exception:  # not only ConfigurationError: the value may be code of somebody's own
+        if issubclass(type(value), str):
+            return Level(INFO.no, str.upper(value)[:64])  # type: ignore[arg-type]
+        return INFO
 
 
 def parse_spec(spec: str, setting: str = "LOGFLUME_LEVEL") -> tuple[Level | None, dict[str, Level]]:
