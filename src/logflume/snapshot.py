@@ -12,16 +12,27 @@ import decimal
 import enum
 import fractions
 import ipaddress
+import numbers
+import operator
 import pathlib
 import types
 import uuid
-from collections.abc import Mapping, Sequence, Set
+from collections import UserString
+from collections.abc import Mapping, Sequence, Set, ValuesView
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
 from itertools import islice
 from typing import Any
 
-__all__ = ["SCALARS", "safe_repr", "safe_str", "snapshot", "snapshot_args", "snapshot_fields"]
+__all__ = [
+    "SCALARS",
+    "safe_repr",
+    "safe_str",
+    "snapshot",
+    "snapshot_args",
+    "snapshot_fields",
+    "type_name",
+]
 
 MAX_DEPTH = 8
 MAX_ITEMS = 1_000
@@ -36,6 +47,17 @@ SCALARS: frozenset[type] = frozenset(
         ipaddress.IPv4Address, ipaddress.IPv6Address, ipaddress.IPv4Network, ipaddress.IPv6Network,
     }
 )  # fmt: skip
+
+# Whose subclasses are shown as text: foreign code with state of its own would live on in them.
+_TEXTUAL = tuple(SCALARS - {str, int, float, bool, types.NoneType, bytes})
+
+_name_of_type = type.__dict__["__name__"].__get__
+
+
+def type_name(value: object) -> str:
+    """Return the name of the value's class, whatever that class or its metaclass says."""
+    name: str = _name_of_type(type(value))
+    return name
 
 
 def safe_str(value: object) -> str:
@@ -54,13 +76,16 @@ def _safe_text(convert: Any, value: object) -> str:
         if text.__class__ is not str:  # a subclass may carry code of its own
             text = str.__str__(text)
     except Exception as error:
-        return f"<unprintable {type(value).__name__}: {type(error).__name__}>"
+        return f"<unprintable {type_name(value)}: {type_name(error)}>"
     return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}...<{len(text)} characters>"
 
 
 def snapshot_fields(fields: dict[str, Any]) -> dict[str, Any]:
     """Return the same keys with snapshotted values."""
-    return {key: snapshot(value) for key, value in fields.items()}
+    return {
+        key if type(key) is str else str.__str__(key): snapshot(value)
+        for key, value in fields.items()
+    }
 
 
 def snapshot_args(args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -90,39 +115,38 @@ class _Snapshot:
         try:
             return self._convert(value, depth)
         except Exception as error:
-            return f"<unreadable {type(value).__name__}: {type(error).__name__}>"
+            return f"<unreadable {type_name(value)}: {type_name(error)}>"
 
     def _convert(self, value: Any, depth: int) -> Any:
-        if isinstance(value, enum.Enum):
-            return self.take(value.value, depth)
-        if isinstance(value, str):
-            return str.__str__(value)
-        if isinstance(value, int):
-            return int.__index__(value)
-        if isinstance(value, float):
-            return float.__float__(value)
-        if isinstance(value, bytes | bytearray | memoryview):
-            return bytes(value[:MAX_TEXT])
-        if isinstance(value, BaseException):
-            return safe_repr(value)
+        kind = type(value)  # not `isinstance`, which believes what a value says of its class
+        if issubclass(kind, enum.Enum):
+            inner = value.value
+            if type(inner) in SCALARS:
+                return inner
+            return self._nested(inner, depth, self.take, of=value)
+        if issubclass(kind, _BASES):
+            return _plain_base(value, kind)
         if id(value) in self._path:
-            return f"<cycle {type(value).__name__}>"
+            return f"<cycle {type_name(value)}>"
         if isinstance(value, Mapping):
             return self._nested(value, depth, self._mapping)
-        if isinstance(value, Sequence | Set):
+        if issubclass(kind, range | UserString):
+            return safe_str(value)
+        if isinstance(value, Sequence | Set | ValuesView):
             return self._nested(value, depth, self._items)
-        if is_dataclass(value) and not isinstance(value, type):
-            shown = {f.name: getattr(value, f.name) for f in dataclass_fields(value) if f.repr}
-            return self._nested(shown, depth, self._mapping, of=value)
-        names = getattr(type(value), "__struct_fields__", None)  # msgspec.Struct
+        names = _attributes_shown(value, kind)
         if names is not None:
-            shown = {name: getattr(value, name) for name in names}
+            shown = {name: _attribute(value, name) for name in names}
             return self._nested(shown, depth, self._mapping, of=value)
+        if isinstance(value, numbers.Integral):  # those of NumPy, for example
+            return operator.index(value)
+        if isinstance(value, numbers.Real):
+            return float(value)
         return safe_repr(value)
 
     def _nested(self, value: Any, depth: int, convert: Any, of: Any = None) -> Any:
         if depth >= MAX_DEPTH:
-            return f"<{type(of if of is not None else value).__name__}: too deep>"
+            return f"<{type_name(of if of is not None else value)}: too deep>"
         key = id(of if of is not None else value)
         self._path.add(key)
         try:
@@ -132,16 +156,17 @@ class _Snapshot:
 
     def _mapping(self, value: Mapping[Any, Any], depth: int) -> dict[Any, Any]:
         taken: dict[Any, Any] = {}
-        for key, item in islice(value.items(), MAX_ITEMS + 1):
+        # All out at once: other threads, and the code of the items, may change the mapping.
+        for key, item in list(islice(value.items(), MAX_ITEMS + 1)):
             if self._spent():
                 taken["..."] = f"<{len(value) - len(taken)} more>"
                 break
-            taken[key if type(key) in SCALARS else safe_str(key)] = self.take(item, depth)
+            taken[_key(key)] = self.take(item, depth)
         return taken
 
     def _items(self, value: Sequence[Any] | Set[Any], depth: int) -> Any:
         taken: list[Any] = []
-        for item in islice(value, MAX_ITEMS + 1):
+        for item in list(islice(value, MAX_ITEMS + 1)):
             if self._spent():
                 taken.append(f"<{len(value) - len(taken)} more>")
                 break
@@ -151,3 +176,48 @@ class _Snapshot:
     def _spent(self) -> bool:
         self._left -= 1
         return self._left < 0
+
+
+_BASES = (str, int, float, bytes, bytearray, memoryview, BaseException, *_TEXTUAL)
+
+
+def _plain_base(value: Any, kind: type) -> Any:
+    """Return what a subclass of a built-in type is without the code it adds."""
+    if issubclass(kind, str):
+        return str.__str__(value)
+    if issubclass(kind, int):
+        return int.__index__(value)
+    if issubclass(kind, float):
+        return float.__float__(value)
+    if issubclass(kind, bytes | bytearray | memoryview):
+        return memoryview(value)[:MAX_TEXT].tobytes()
+    if issubclass(kind, datetime.datetime):
+        return datetime.datetime.isoformat(value)
+    if issubclass(kind, datetime.date):
+        return datetime.date.isoformat(value)
+    if issubclass(kind, datetime.timedelta):
+        return datetime.timedelta.__pos__(value)
+    return safe_repr(value) if issubclass(kind, BaseException) else safe_str(value)
+
+
+def _key(key: Any) -> Any:
+    if type(key) in SCALARS:
+        return key
+    if issubclass(type(key), enum.Enum) and type(key.value) in SCALARS:
+        return key.value
+    return str.__str__(key) if issubclass(type(key), str) else safe_str(key)
+
+
+def _attributes_shown(value: Any, kind: type) -> list[str] | None:
+    """Return the names of a dataclass's or msgspec struct's fields; None for anything else."""
+    if is_dataclass(kind):
+        return [field.name for field in dataclass_fields(value) if field.repr]
+    names = getattr(kind, "__struct_fields__", None)
+    return list(names) if isinstance(names, tuple) else None
+
+
+def _attribute(value: Any, name: str) -> Any:
+    try:
+        return getattr(value, name)
+    except Exception as error:  # never set, or a property that fails
+        return f"<unreadable: {type_name(error)}>"
