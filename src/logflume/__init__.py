@@ -34,8 +34,8 @@ __all__ = [
     "FlushReport",
     "Frame",
     "Level",
-    "Logger",
     "LogflumeError",
+    "Logger",
     "Pipeline",
     "PipelineError",
     "Processor",
@@ -59,6 +59,6 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_current.set_default(lambda: Pipeline(sinks.Console()))
+_current.set_default(lambda: Pipeline(sinks.Console()), last_resort=encoders.Console())
 
 log = get_logger("root")

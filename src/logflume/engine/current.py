@@ -15,8 +15,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from ..encoders.console import Console
 from ..logger import DONE, connect, control
+from ..protocols import Encoder
 from ..record import Record
 from .backend import in_loop, whereabouts
 
@@ -85,13 +85,10 @@ class _Starter(_Elsewhere):
             return pipeline
 
 
-_last_resort_encoder = Console()
-
-
 def write_now(record: Record) -> None:
     """Write a record to stderr there and then: no pipeline can take it any more."""
     try:
-        sys.stderr.write(_last_resort_encoder.encode(record).decode())
+        sys.stderr.write(_last_resort.encode(record).decode())
     except Exception:
         pass
 
@@ -100,13 +97,16 @@ _lock = threading.RLock()
 _open: list[Pipeline] = []
 _default: Pipeline | None = None
 _make_default: Callable[[], Pipeline]
+_last_resort: Encoder
 _ended = False
 
 
-def set_default(make: Callable[[], Pipeline]) -> None:
-    """Say what the default pipeline is; it is made when it is first asked for."""
-    global _make_default
+def set_default(make: Callable[[], Pipeline], *, last_resort: Encoder) -> None:
+    """Say what the default pipeline is, which is made when it is first asked for, and how to
+    write what comes after its end."""
+    global _make_default, _last_resort
     _make_default = make
+    _last_resort = last_resort
     control(current_pipeline)
     _reconnect()
 
