@@ -1,0 +1,183 @@
+"""The import rules: what a file may know. Read from the syntax trees, so imports in functions and
+for types count, too.
+
+    L0  plain values           the standard library, msgspec, and each other
+    L1  logger, processors,    L0; pure: no anyio, nothing that does I/O or waits
+        encoders
+    L2  engine, sinks          L0, L1, anyio; the engine knows plug-ins only through protocols
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).parents[1] / "src" / "logflume"
+MODULES = sorted(SRC.rglob("*.py"))
+
+L0 = {
+    "context",
+    "errors",
+    "exception",
+    "level",
+    "protocols",
+    "record",
+    "snapshot",
+    "stats",
+    "template",
+}
+ENCODERS, PROCESSORS, SINKS = "encoders", "processors", "sinks"
+PLUG_INS = (ENCODERS, PROCESSORS, SINKS)
+
+LOOPS = {"asyncio", "trio", "uvloop", "sniffio"}
+IMPURE = LOOPS | {
+    "aiofiles",
+    "anyio",
+    "concurrent",
+    "http",
+    "httpx",
+    "io",
+    "multiprocessing",
+    "queue",
+    "selectors",
+    "shutil",
+    "signal",
+    "socket",
+    "sqlite3",
+    "ssl",
+    "subprocess",
+    "tempfile",
+    "threading",
+    "urllib",
+}
+OUTSIDE = {  # what each part may import beside the standard library
+    "L0": {"msgspec"},
+    "logger": set(),
+    ENCODERS: {"orjson"},
+    PROCESSORS: set(),
+    "engine": {"anyio"},
+    SINKS: {"anyio", "aiofiles"},
+}
+
+MOST_LINES = 400
+
+
+def name_of(path: Path) -> str:
+    """Return `engine.door` for `src/logflume/engine/door.py`; a package's own file has its name."""
+    parts = path.relative_to(SRC).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def part_of(name: str) -> str:
+    """Return the layer or package that a module belongs to."""
+    top = name.partition(".")[0]
+    return "L0" if top in L0 else top
+
+
+def imports(path: Path) -> tuple[set[str], set[str]]:
+    """Return what a module imports: names within logflume, and top names from outside."""
+    own: set[str] = set()
+    outside: set[str] = set()
+    package = name_of(path) if path.name == "__init__.py" else name_of(path).rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            targets = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            base = package.split(".") if package else []
+            base = base[: len(base) - node.level + 1] + ([node.module] if node.module else [])
+            targets = [".".join(["logflume", *base, alias.name]) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            targets = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for target in targets:
+            top, _, rest = target.partition(".")
+            if top == "logflume":
+                own.add(module_in(rest))
+            else:
+                outside.add(top)
+    return own, outside
+
+
+def module_in(dotted: str) -> str:
+    """Return the longest part of a dotted name that is a module of logflume."""
+    parts = dotted.split(".")
+    while parts:
+        path = SRC.joinpath(*parts)
+        if path.with_suffix(".py").exists() or (path / "__init__.py").exists():
+            return ".".join(parts)
+        parts.pop()
+    return ""
+
+
+each_module = pytest.mark.parametrize("path", MODULES, ids=name_of)
+
+
+@each_module
+def test_a_module_imports_only_what_its_layer_allows(path: Path) -> None:
+    own, outside = imports(path)
+    name = name_of(path)
+    part = part_of(name)
+    if not part:  # logflume/__init__.py knows all
+        return
+    assert "" not in own, "nothing inside imports the package's public face"
+    allowed = {
+        "L0": {"L0"},
+        "logger": {"L0"},
+        ENCODERS: {"L0"},
+        PROCESSORS: {"L0"},
+        "engine": {"L0", "logger", "engine"},
+        SINKS: {"L0", ENCODERS, "engine"},
+    }[part]
+    if path.name == "__init__.py":
+        allowed = allowed | {part}
+    assert {n for n in own if part_of(n) not in allowed and n != name} == set()
+    foreign = outside - sys.stdlib_module_names - OUTSIDE[part]
+    if name != "engine.backend":
+        assert foreign == set()
+
+
+@each_module
+def test_only_the_engine_s_backend_names_an_event_loop(path: Path) -> None:
+    _, outside = imports(path)
+    assert name_of(path) == "engine.backend" or not outside & LOOPS
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in MODULES if part_of(name_of(p)) in ("L0", "logger", ENCODERS, PROCESSORS)],
+    ids=name_of,
+)
+def test_the_layers_below_the_engine_are_pure(path: Path) -> None:
+    _, outside = imports(path)
+    assert outside & IMPURE == set()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in MODULES if p.parent.name in PLUG_INS and p.name != "__init__.py"],
+    ids=name_of,
+)
+def test_plug_ins_of_one_kind_never_import_each_other(path: Path) -> None:
+    own, _ = imports(path)
+    kind = path.parent.name
+    assert {name for name in own if part_of(name) == kind} == set()
+
+
+@each_module
+def test_a_module_is_short_enough_to_be_read(path: Path) -> None:
+    lines = path.read_bytes().count(b"\n")
+    assert lines <= MOST_LINES
+
+
+def test_importing_logflume_loads_no_optional_dependency() -> None:
+    code = "import sys, logflume; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert loaded & {"httpx", "zstandard", "trio", "uvloop", "pytest"} == set()
