@@ -13,11 +13,11 @@ from typing import Any
 
 import blockbuster.blockbuster as guard
 import pytest
+import trio
 from blockbuster import blockbuster_ctx
 
 from logflume.context import _context
 from logflume.engine import current
-from logflume.engine.backend import in_trio
 
 NO_UVLOOP = pytest.mark.skipif(
     importlib.util.find_spec("uvloop") is None, reason="uvloop is not installed"
@@ -40,8 +40,11 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
 
 
 def _running_loop() -> object:
-    """Tell the guard of trio too: it asks only asyncio whether this thread may block."""
-    return "trio" if in_trio() else asyncio.get_running_loop()
+    """Tell the guard of trio too: it asks only asyncio whether this thread may block.
+
+    Of its tasks only: anyio's test runner is trio's host, and waits for it in between.
+    """
+    return "trio" if trio.lowlevel.in_trio_task() else asyncio.get_running_loop()
 
 
 @pytest.fixture(autouse=True)
