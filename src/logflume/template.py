@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 import string
+import sys
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from .snapshot import safe_str
@@ -17,16 +19,22 @@ from .snapshot import safe_str
 __all__ = ["render"]
 
 MAX_WIDTH = 256
+MAX_EXPONENT = 1_000
 _MAX_KEPT = 4_096
 
 Renderer = Callable[[Mapping[str, Any]], str]
 
+_STRICT = re.compile(r"\{\{|\}\}|\{([^{}!:]*)(?:!([^{}:]*))?(?::([^{}]*))?\}")
 _PLACEHOLDER = re.compile(r"\{\{([^{}]*)\}\}|\{([^{}!:]*)(?:!([rsa]))?(?::([^{}]*))?\}")
-_PERCENT = re.compile(r"%(?:\([^)]*\))?[#0\- +]*(\*|\d+)?(?:\.(\*|\d+))?[hlL]?[a-zA-Z%]")
+_PERCENT = re.compile(r"%(?:\([^()]*\))?[#0\- +]*(\*|\d+)?(?:\.(\*|\d+))?[hlL]?[a-zA-Z%]")
+_NESTED_KEY = re.compile(r"%\([^)]*\(")
 _DIGITS = re.compile(r"\d+")
 
 _compiled: dict[str, Renderer | None] = {}
 renderer_of = _compiled.get
+
+
+_CONVERSIONS: dict[str, Callable[[Any], str]] = {"r": repr, "a": ascii, "s": str}
 
 
 class _Hole:
@@ -38,7 +46,7 @@ class _Hole:
         self.name = name
         self.conversion = conversion
         self.raw = raw
-        self.spec = spec if spec and all(int(n) <= MAX_WIDTH for n in _DIGITS.findall(spec)) else ""
+        self.spec = spec if spec and all(map(_is_narrow, _DIGITS.findall(spec))) else ""
 
     def fill(self, fields: Mapping[str, Any]) -> str:
         try:
@@ -47,10 +55,21 @@ class _Hole:
             return self.raw
         try:
             if self.conversion:
-                value = {"r": repr, "a": ascii, "s": str}[self.conversion](value)
-            return format(value, self.spec) if self.spec else str(value)
+                value = _CONVERSIONS[self.conversion](value)
+            if self.spec and not _is_vast(value):
+                return format(value, self.spec)
+            return str(value)
         except Exception:
             return safe_str(value)
+
+
+def _is_narrow(digits: str) -> bool:
+    return len(digits) <= 6 and int(digits) <= MAX_WIDTH
+
+
+def _is_vast(value: Any) -> bool:
+    """Whether a format without any width may give a text much longer than the value itself."""
+    return type(value) is Decimal and value.is_finite() and abs(value.adjusted()) > MAX_EXPONENT
 
 
 def render(template: str, args: tuple[Any, ...], fields: Mapping[str, Any]) -> str:
@@ -64,7 +83,7 @@ def render(template: str, args: tuple[Any, ...], fields: Mapping[str, Any]) -> s
     renderer = _compiled.get(template, _MISSING)
     if renderer is _MISSING:
         renderer = compile_template(template)
-    return template if renderer is None else renderer(fields)  # type: ignore[operator, misc]
+    return template if renderer is None else renderer(fields)
 
 
 _MISSING: Any = object()
@@ -85,17 +104,22 @@ def _parse(template: str) -> list[str | _Hole]:
         parts = list(string.Formatter().parse(template))
     except ValueError:
         return _parse_leniently(template)
-    found: list[str | _Hole] = []
-    for literal, name, spec, conversion in parts:
-        if literal:
-            found.append(literal)
-        if name is None:
-            continue
+    for _, name, spec, _ in parts:
         if (name and not name.isidentifier() and not name.isdecimal()) or "{" in (spec or ""):
             return _parse_leniently(template)
-        raw = "{" + name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
-        found.append(_Hole(name, conversion, spec, raw + "}"))
-    return found
+    # The formatter's parser does not say how a placeholder was written (`{a:}`), so look again.
+    found: list[str | _Hole] = []
+    end = 0
+    for match in _STRICT.finditer(template):
+        found.append(template[end : match.start()])
+        end = match.end()
+        braces = match[0]
+        if braces in ("{{", "}}"):
+            found.append(braces[0])
+        else:
+            found.append(_Hole(match[1], match[2], match[3], braces))
+    found.append(template[end:])
+    return [part for part in found if part != ""]
 
 
 def _parse_leniently(template: str) -> list[str | _Hole]:
@@ -119,7 +143,7 @@ def _renderer(parts: list[str | _Hole]) -> Renderer | None:
         return _one_hole(parts, holes[0])
 
     def many(fields: Mapping[str, Any]) -> str:
-        return "".join([p if p.__class__ is str else p.fill(fields) for p in parts])  # type: ignore[union-attr,misc]
+        return "".join([p if isinstance(p, str) else p.fill(fields) for p in parts])
 
     return many
 
@@ -143,20 +167,24 @@ def _render_positional(template: str, args: tuple[Any, ...], fields: Mapping[str
     parts = _parse(template)
     holes = [p for p in parts if isinstance(p, _Hole) and (not p.name or p.name.isdecimal())]
     if holes:
-        filled = {**fields}
-        for position, hole in enumerate(holes):
-            index = int(hole.name) if hole.name and len(hole.name) < 6 else position
+        unnumbered = iter(range(len(holes)))
+        for hole in holes:
+            index = _index(hole.name) if hole.name else next(unnumbered)
             if index < len(args):
-                filled[hole.name] = args[index]
                 # Unnumbered holes share the empty name, so each is filled in its turn.
-                parts[parts.index(hole)] = hole.fill(filled)
+                parts[parts.index(hole)] = hole.fill({hole.name: args[index]})
         return "".join([p if isinstance(p, str) else p.fill(fields) for p in parts])
     return _render_percent(template, args)
 
 
+def _index(digits: str) -> int:
+    return int(digits) if len(digits) <= 6 else sys.maxsize
+
+
 def _render_percent(template: str, args: tuple[Any, ...]) -> str:
     widths = [width for match in _PERCENT.finditer(template) for width in match.groups() if width]
-    if "%" in template and all(w != "*" and int(w) <= MAX_WIDTH for w in widths):
+    narrow = all(w != "*" and _is_narrow(w) for w in widths) and not _NESTED_KEY.search(template)
+    if "%" in template and narrow:
         mapping = len(args) == 1 and isinstance(args[0], dict)
         try:
             return template % (args[0] if mapping and "%(" in template else args)
