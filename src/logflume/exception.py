@@ -7,12 +7,13 @@ whoever shows them.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 
-from .snapshot import safe_str
+from .snapshot import safe_str, type_name
 
 __all__ = ["ExceptionInfo", "Frame", "take_exception"]
 
@@ -77,30 +78,77 @@ def take_exception(given: object) -> ExceptionInfo | None:
     exc: object = given
     if isinstance(given, tuple):
         exc = given[1] if len(given) == 3 else None
-    elif given is True or (given is not None and not isinstance(given, BaseException)):
-        exc = sys.exc_info()[1] if given else None
-    if not isinstance(exc, BaseException):
-        return None
-    return _take(exc, set())
+    elif not _is_exception(given):  # an exception may be false, by a `__bool__` of its own
+        exc = sys.exc_info()[1] if _is_true(given) else None
+    return _take(exc, set()) if _is_exception(exc) else None
+
+
+def _is_true(value: object) -> bool:
+    try:
+        return bool(value)
+    except Exception:
+        return True
+
+
+def _is_exception(value: object) -> TypeGuard[BaseException]:
+    return issubclass(type(value), BaseException)  # not `isinstance`, which may be lied to
 
 
 def _take(exc: BaseException, seen: set[int]) -> ExceptionInfo:
     seen.add(id(exc))
-    kind = type(exc)
-    name = kind.__qualname__
-    if kind.__module__ not in ("builtins", "__main__"):
-        name = f"{kind.__module__}.{name}"
-    info = ExceptionInfo(name, safe_str(exc), _frames(exc.__traceback__))
-    notes = getattr(exc, "__notes__", None)
-    if isinstance(notes, list | tuple):
-        info.notes = [safe_str(note) for note in notes[:MAX_LINKED]]
-    info.cause = _linked(exc.__cause__, seen)
-    if exc.__cause__ is None and not exc.__suppress_context__:
-        info.context = _linked(exc.__context__, seen)
-    if isinstance(exc, BaseExceptionGroup):
-        members = [_linked(member, seen) for member in exc.exceptions]
-        info.group = [member for member in members if member is not None]
+    info = ExceptionInfo(_kind(exc), safe_str(exc), _frames(_traceback_of(exc)))
+    info.notes = _notes(exc)
+    cause = _cause_of(exc)
+    info.cause = _linked(cause, seen)
+    if cause is None and not _suppresses_context(exc):
+        info.context = _linked(_context_of(exc), seen)
+    if issubclass(type(exc), BaseExceptionGroup):
+        info.group = _members(_exceptions_of(exc), seen)
     return info
+
+
+# The exception's own, by the built-in descriptors: a subclass may say otherwise, or raise.
+_traceback_of = BaseException.__dict__["__traceback__"].__get__
+_cause_of = BaseException.__dict__["__cause__"].__get__
+_context_of = BaseException.__dict__["__context__"].__get__
+_suppresses_context = BaseException.__dict__["__suppress_context__"].__get__
+_exceptions_of = BaseExceptionGroup.__dict__["exceptions"].__get__
+_qualname_of = type.__dict__["__qualname__"].__get__
+_module_of = type.__dict__["__module__"].__get__
+
+
+def _kind(exc: BaseException) -> str:
+    """Return the name of the exception's class with its module, as tracebacks show it."""
+    kind = type(exc)
+    try:
+        module, name = _module_of(kind), _qualname_of(kind)
+    except Exception:  # the module was deleted from the class
+        return type_name(exc)
+    return name if module in ("builtins", "__main__") else f"{module}.{name}"
+
+
+def _notes(exc: BaseException) -> list[str]:
+    try:
+        notes = getattr(exc, "__notes__", None)
+        if not isinstance(notes, list | tuple):
+            return []
+        return [safe_str(note) for note in notes[:MAX_LINKED]]
+    except Exception as error:
+        return [f"<unreadable notes: {type_name(error)}>"]
+
+
+def _members(exceptions: Sequence[BaseException], seen: set[int]) -> list[ExceptionInfo]:
+    """Return a group's members, each once, and say so when there are too many."""
+    members: list[ExceptionInfo] = []
+    for position, exc in enumerate(exceptions):
+        if len(seen) >= MAX_LINKED:
+            hidden = f"{len(exceptions) - position} members left out"
+            members.append(ExceptionInfo("...", hidden))
+            break
+        member = _linked(exc, seen)
+        if member is not None:
+            members.append(member)
+    return members
 
 
 def _linked(exc: BaseException | None, seen: set[int]) -> ExceptionInfo | None:
