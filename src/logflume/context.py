@@ -7,7 +7,7 @@ siblings never see each other's.
 
 from __future__ import annotations
 
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
@@ -33,6 +33,13 @@ _EMPTY: dict[str, Any] = {}
 _context: ContextVar[dict[str, Any]] = ContextVar("logflume.context", default=_EMPTY)
 get_context = _context.get
 
+# The blocks that the mapping above was made by, as (mapping, what it was without them, blocks).
+# Leaving one takes it out by itself, wherever it stands, and not what was entered after it: blocks
+# of generators may be left in any order, by other tasks too. PEP 567's tokens would put back what
+# was there when the block was entered, with blocks that are over since.
+_State = tuple[dict[str, Any], dict[str, Any], "tuple[context, ...]"]
+_blocks: ContextVar[_State | None] = ContextVar("logflume.blocks", default=None)
+
 
 def current_context() -> dict[str, Any]:
     """Return a copy of the fields bound to the current task."""
@@ -49,24 +56,21 @@ class context:  # noqa: N801 - reads as a statement: `with context(request_id=..
 
     Every record logged under the block carries the fields, also from functions, child tasks and
     worker threads started with a copy of the context (`anyio.to_thread`, `asyncio.to_thread`).
-    Values are snapshotted on entry. Inner blocks win over outer ones; a call's own fields and
-    bound ones win over both. Never raises on leaving, even if the block is closed from another
-    task, as an async generator may be by its consumer: the fields then vanish with the task that
-    entered it.
+    Values are snapshotted when it is made; it may be entered any number of times, by several
+    tasks at once. Inner blocks win over outer ones; a call's own fields and bound ones win over
+    both. Never raises on leaving, in whatever order blocks are left, and even if one is closed
+    from another task, as an async generator may be by its consumer: the fields then vanish with
+    the task that entered it.
     """
 
-    __slots__ = ("_fields", "_tokens")
+    __slots__ = ("_fields",)
 
     def __init__(self, /, **fields: Any) -> None:
         self._fields = snapshot_fields(fields)
-        self._tokens: list[Token[dict[str, Any]]] = []
 
     def __enter__(self) -> None:
-        outer = _context.get()
-        merged = {**outer, **self._fields}
-        if isinstance(outer, Inside):
-            merged = Inside(merged, outer.origins)
-        self._tokens.append(_context.set(merged))
+        base, blocks = _unwind()
+        _wind(base, (*blocks, self))
 
     def __exit__(
         self,
@@ -74,8 +78,30 @@ class context:  # noqa: N801 - reads as a statement: `with context(request_id=..
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        try:
-            _context.reset(self._tokens.pop())
-        except (ValueError, RuntimeError, IndexError):
-            # Entered in another Context (PEP 567): there is nothing of ours to undo in this one.
-            pass
+        base, blocks = _unwind()
+        for at in reversed(range(len(blocks))):
+            if blocks[at] is self:
+                _wind(base, blocks[:at] + blocks[at + 1 :])
+                return
+        # Entered in another Context (PEP 567): there is nothing of ours to undo in this one.
+
+
+def _unwind() -> tuple[dict[str, Any], tuple[context, ...]]:
+    """Return the fields of the task without any blocks, and the blocks it is in."""
+    current = _context.get()
+    state = _blocks.get()
+    if state is None or state[0] is not current:
+        return current, ()
+    return state[1], state[2]
+
+
+def _wind(base: dict[str, Any], blocks: tuple[context, ...]) -> None:
+    merged = base
+    if blocks:
+        merged = dict(base)
+        for block in blocks:
+            merged.update(block._fields)
+        if isinstance(base, Inside):
+            merged = Inside(merged, base.origins)
+    _context.set(merged)
+    _blocks.set((merged, base, blocks))
