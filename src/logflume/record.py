@@ -8,7 +8,7 @@ rendered message, the line number.
 from __future__ import annotations
 
 import os
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from types import CodeType
 from typing import Any
 
@@ -16,12 +16,13 @@ import msgspec
 
 from .exception import ExceptionInfo
 from .level import Level
+from .snapshot import MAX_DEPTH, snapshot
 from .template import render
 
 __all__ = ["Extra", "Record", "Site"]
 
 _MAX_SITES = 65_536
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Site(msgspec.Struct, gc=False):
@@ -120,7 +121,7 @@ class Record(msgspec.Struct, gc=False, eq=False):
     def time(self) -> datetime:
         """The time of the call in UTC, to the microsecond."""
         seconds, ns = divmod(self.time_ns, 1_000_000_000)
-        return datetime.fromtimestamp(seconds, timezone.utc).replace(microsecond=ns // 1_000)
+        return datetime.fromtimestamp(seconds, UTC).replace(microsecond=ns // 1_000)
 
     @property
     def timestamp(self) -> str:
@@ -171,13 +172,19 @@ class Record(msgspec.Struct, gc=False, eq=False):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the record as callbacks and `encoders.Json` show it."""
+        """Return the record as callbacks and `encoders.Json` show it.
+
+        The caller's own to change: nothing in it is shared with the record.
+        """
         site = self.site
         shown: dict[str, Any] = {
             "timestamp": self.timestamp,
             "level": self.level.name,
             "message": self.message,
-            "fields": self.fields,
+            "fields": {
+                key: _copy(value) if type(value) in _CONTAINERS else value
+                for key, value in self.fields.items()
+            },
             "logger": self.logger,
             "file": site.file,
             "line": site.line,
@@ -193,6 +200,23 @@ class Record(msgspec.Struct, gc=False, eq=False):
         if self.exception is not None:
             shown["exception"] = self.exception.to_dict()
         return shown
+
+
+_CONTAINERS = frozenset({dict, list, tuple})
+
+
+def _copy(value: Any, depth: int = 0) -> Any:
+    """Copy what a snapshot is made of: containers are new, all else cannot change."""
+    kind = type(value)
+    if kind not in _CONTAINERS:
+        return value
+    if depth > 2 * MAX_DEPTH:  # no snapshot, but what a processor made: it may have no end
+        return snapshot(value)
+    depth += 1
+    if kind is dict:
+        return {key: _copy(item, depth) for key, item in value.items()}
+    copied = [_copy(item, depth) for item in value]
+    return copied if kind is list else tuple(copied)
 
 
 _process_id = os.getpid()
