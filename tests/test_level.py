@@ -7,11 +7,20 @@ import enum
 import pytest
 
 from logflume import ConfigurationError, Level
-from logflume.level import DEBUG, ERROR, INFO, LEVELS, WARNING, Thresholds, coerce_level
-from logflume.level import parse_level, parse_spec
+from logflume.level import (
+    DEBUG,
+    ERROR,
+    INFO,
+    LEVELS,
+    WARNING,
+    Thresholds,
+    coerce_level,
+    parse_level,
+    parse_spec,
+)
 
 
-class HostileText(str):
+class HostileText(str):  # noqa: SLOT000
     """Text that fails at whatever is asked of it."""
 
     def strip(self, *args: object) -> str:

@@ -88,7 +88,7 @@ HOSTILE: dict[str, type] = {
     "value",
     [
         "text", 7, 1.5, True, None, b"bytes", 2j,
-        datetime.datetime(2026, 1, 2, tzinfo=datetime.timezone.utc), datetime.date(2026, 1, 2),
+        datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC), datetime.date(2026, 1, 2),
         datetime.time(3), datetime.timedelta(1), decimal.Decimal("1.10"),
         fractions.Fraction(1, 3), uuid.UUID(int=1), pathlib.PurePosixPath("/a"),
         ipaddress.ip_address("::1"), ipaddress.ip_network("10.0.0.0/8"),
@@ -143,7 +143,7 @@ def test_a_class_is_shown_by_its_repr(value: type) -> None:
 def test_subclasses_leave_their_code_behind() -> None:
     """A value of a subclass becomes one of the built-in type: no foreign code runs later."""
 
-    class Text(str):
+    class Text(str):  # noqa: SLOT000
         __str__ = __repr__ = __format__ = raising  # type: ignore[assignment]
 
     class Number(int):
@@ -321,7 +321,7 @@ def test_an_object_without_a_text_gets_a_marker() -> None:
 
     class NoText:
         def __str__(self) -> str:
-            return 5  # type: ignore[return-value]
+            return 5  # type: ignore[return-value]  # noqa: PLE0307
 
         def __repr__(self) -> str:
             return repr(self)
@@ -334,7 +334,7 @@ def test_an_object_without_a_text_gets_a_marker() -> None:
 def test_text_that_is_a_subclass_becomes_plain_text() -> None:
     """What `__str__` returns may carry code of its own: it does not stay."""
 
-    class Text(str):
+    class Text(str):  # noqa: SLOT000
         pass
 
     class Says:
@@ -369,7 +369,7 @@ def test_a_container_that_changes_while_it_is_read_is_read_whole() -> None:
 def test_keys_of_fields_are_plain_text() -> None:
     """A field name of a subclass of str leaves its code behind, as values do."""
 
-    class Key(str):
+    class Key(str):  # noqa: SLOT000
         encode = raising  # type: ignore[assignment]
 
     (key,) = snapshot_fields({Key("k"): 1})

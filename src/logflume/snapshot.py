@@ -18,7 +18,8 @@ import pathlib
 import types
 import uuid
 from collections import UserString
-from collections.abc import Mapping, Sequence, Set, ValuesView
+from collections.abc import Mapping, Sequence, ValuesView
+from collections.abc import Set as AbstractSet
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
 from itertools import islice
@@ -132,7 +133,7 @@ class _Snapshot:
             return self._nested(value, depth, self._mapping)
         if issubclass(kind, range | UserString):
             return safe_str(value)
-        if isinstance(value, Sequence | Set | ValuesView):
+        if isinstance(value, Sequence | AbstractSet | ValuesView):
             return self._nested(value, depth, self._items)
         names = _attributes_shown(value, kind)
         if names is not None:
@@ -164,7 +165,7 @@ class _Snapshot:
             taken[_key(key)] = self.take(item, depth)
         return taken
 
-    def _items(self, value: Sequence[Any] | Set[Any], depth: int) -> Any:
+    def _items(self, value: Sequence[Any] | AbstractSet[Any], depth: int) -> Any:
         taken: list[Any] = []
         for item in list(islice(value, MAX_ITEMS + 1)):
             if self._spent():
