@@ -88,7 +88,7 @@ async def open_shop() -> None:
 async def main(options: argparse.Namespace) -> bool:
     """Log to the console, a file and a callback; say whether all went well."""
     output: Path = options.output
-    output.unlink(missing_ok=True)
+    await anyio.Path(output).unlink(missing_ok=True)
     levels: Counter[str] = Counter()
 
     async def count(record: dict[str, Any]) -> None:
@@ -115,10 +115,10 @@ async def main(options: argparse.Namespace) -> bool:
 
 def ledger(stats: Stats) -> str:
     """Lay out what became of the records: received = delivered + filtered + dropped + pending."""
-    rows = [("", "received", "delivered", "filtered", "dropped", "pending")]
+    rows = [["", "received", "delivered", "filtered", "dropped", "pending"]]
     for name, counts in {"door": stats.door, **stats.routes}.items():
         numbers = (counts.received, counts.delivered, counts.filtered, counts.lost, counts.pending)
-        rows.append((name, *(f"{number:,}" for number in numbers)))
+        rows.append([name, *(f"{number:,}" for number in numbers)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join([name.ljust(widths[0]), *map(str.rjust, numbers, widths[1:])])
@@ -136,10 +136,10 @@ def ledger(stats: Stats) -> str:
 
 
 async def replay(path: Path) -> list[str]:
-    """Log each line of a file, to the file and the callback only; return the lines.
+    r"""Log each line of a file, to the file and the callback only; return the lines.
 
-    A line ends at "\\n" and nowhere else: what stands before it, "\\r" too, is the line's own.
-    Bytes that are not UTF-8 show as `\\xff`.
+    A line ends at "\n" and nowhere else: what stands before it, "\r" too, is the line's own.
+    Bytes that are not UTF-8 show as `\xff`.
     """
     lines = (await anyio.Path(path).read_bytes()).decode("utf-8", "backslashreplace").split("\n")
     if not lines[-1]:

@@ -49,7 +49,9 @@ def records(path: Path) -> list[dict[str, object]]:
 
 def ledger(printed: str) -> dict[str, dict[str, int]]:
     """Read the table that the example prints."""
-    header, *rows = re.search(r"^ +received.*\n(?:\w+ .*\n)+", printed, re.M)[0].splitlines()  # type: ignore[index]
+    table = re.search(r"^ +received.*\n(?:\w+ .*\n)+", printed, re.MULTILINE)
+    assert table is not None
+    header, *rows = table[0].splitlines()
     names = header.split()
     return {
         row.split()[0]: dict(
