@@ -120,3 +120,9 @@ def test_the_first_block_of_readme_is_one_command_line(heading: str) -> None:
     first = re.search(r"^```\w*\n(.*?)\n```$", section, re.DOTALL | re.MULTILINE)
     assert first is not None
     assert len(first[1].splitlines()) == 1
+
+
+def test_the_tests_of_the_guarantees_exist() -> None:
+    named = set(re.findall(r"\btest_\w+", (ROOT / "docs/guarantees.md").read_text(encoding="utf-8")))
+    tests = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("tests/**/test_*.py"))
+    assert named - set(re.findall(r"def (test_\w+)", tests)) == set()
