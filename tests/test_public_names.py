@@ -13,6 +13,7 @@ import pytest
 from hatchling.builders.wheel import WheelBuilder
 
 import logflume
+from docs import build_reference
 from logflume import encoders, processors, sinks
 
 ROOT = Path(__file__).parents[1]
@@ -90,3 +91,16 @@ def test_the_wheel_ships_the_types_and_the_license(tmp_path: Path) -> None:
     assert not [name for name in files if name.startswith(("tests", "benchmarks", "examples"))]
     shipped = {name for name in files if name.endswith(".py")}
     assert shipped == {str(p.relative_to(ROOT / "src")) for p in (ROOT / "src").rglob("*.py")}
+
+
+def test_the_reference_has_every_public_name() -> None:
+    shown = {
+        f"{module}.{name}" for _, module, names in build_reference.PAGES.values() for name in names
+    }
+    assert shown == {name for name, _ in public()} - {f"logflume.{name}" for name in SUBPACKAGES}
+
+
+@pytest.mark.parametrize("page", build_reference.pages())
+def test_the_reference_says_what_the_code_says(page: str) -> None:
+    on_disk = (build_reference.FOLDER / page).read_text(encoding="utf-8")
+    assert on_disk == build_reference.pages()[page], "run: python docs/build_reference.py"
