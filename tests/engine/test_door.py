@@ -9,13 +9,13 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-import logflume.logger as site
 from logflume import Batch, Pipeline, Route, get_logger
 from logflume.engine.backend import running_loop
 from logflume.engine.door import Door
 from logflume.engine.ledger import News
 from logflume.record import Record
 from tests.fakes import Collect, Gate, may_block
+from tests.intake import captured
 
 log = get_logger("tests.door")
 
@@ -26,28 +26,10 @@ def new_door(capacity: int = 10, block_timeout: float = 5.0) -> Door:
 
 def records(count: int, level: str = "INFO") -> list[Record]:
     """Make records the way callers do."""
-    made: list[Record] = []
-
-    class Taker:
-        ident, thread, loop, mark, queue = -1, "", None, 0, ()
-
-        def wants(self, level_no: int) -> bool:
-            return True
-
-        def task_of(self, loop: object) -> None:
-            return None
-
-        def submit_from_afar(self, record: Record) -> None:
-            made.append(record)
-
-    kept = site._intake
-    site._intake = Taker()
-    try:
+    with captured() as taken:
         for n in range(count):
             log.log(level, "{n}", n=n)
-    finally:
-        site._intake = kept
-    return made
+    return list(taken.records)
 
 
 def is_balanced(door: Door) -> bool:
@@ -187,7 +169,7 @@ async def test_waiting_callers_are_served_in_order() -> None:
     gate = threading.Event()
     sink = Collect()
 
-    async def hold(record: object) -> object:
+    async def hold(record: Record) -> Record:
         while not gate.is_set():
             await checkpoint()
         return record
