@@ -17,11 +17,16 @@ def positive(setting: str, value: object, *, zero: bool = False, whole: bool = F
         ConfigurationError: naming the setting.
     """
     kinds = int if whole else int | float
-    if isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value):
-        if value > 0 or (zero and value == 0):
-            return
+    if (
+        isinstance(value, kinds)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+        and (value > 0 or (zero and value == 0))
+    ):
+        return
     number = "a whole number" if whole else "a number"
-    raise ConfigurationError.of(setting, value, f"{number} {'of 0 and above' if zero else 'above 0'}")
+    least = "of 0 and above" if zero else "above 0"
+    raise ConfigurationError.of(setting, value, f"{number} {least}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ class Add:
         }
 
     def __call__(self, record: Record) -> Record:
+        """Return the record with the fields that it lacks."""
         fields = {**self._fixed, **record.fields}
         for name, call in self._called.items():
             if name not in fields:
