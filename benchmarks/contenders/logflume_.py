@@ -1,4 +1,4 @@
-"""logflume, as its README shows it: redaction and call site on, defaults everywhere else."""
+"""logflume, as its README shows it: call site on, defaults everywhere else."""
 
 from __future__ import annotations
 
@@ -118,7 +118,10 @@ def script(job: Job) -> Iterator[Session]:
             for n in range(first, first + count):
                 log.info("User {user} did action {n}", user="alice", n=n)
 
-        yield Session(burst, log.complete)
+        def flush() -> None:
+            log.complete()
+
+        yield Session(burst, flush)
 
 
 @asynccontextmanager
