@@ -123,6 +123,7 @@ def test_the_first_block_of_readme_is_one_command_line(heading: str) -> None:
 
 
 def test_the_tests_of_the_guarantees_exist() -> None:
-    named = set(re.findall(r"\btest_\w+", (ROOT / "docs/guarantees.md").read_text(encoding="utf-8")))
+    page = (ROOT / "docs/guarantees.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"\btest_\w+", page))
     tests = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("tests/**/test_*.py"))
     assert named - set(re.findall(r"def (test_\w+)", tests)) == set()
