@@ -37,10 +37,14 @@ async def test_leaving_the_block_drains() -> None:
 async def test_an_exception_in_the_body_goes_on_as_it_is() -> None:
     """The body's exception is not wrapped in a group, and what it logged is delivered."""
     sink = Collect()
-    with pytest.raises(ZeroDivisionError) as caught:
+
+    async def body() -> None:
         async with Pipeline(sink):
             log.info("before")
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        await body()
     assert caught.value.__context__ is None
     assert sink.messages == ["before"]
 
@@ -415,12 +419,11 @@ def test_a_hung_sink_does_not_hold_up_the_exit() -> None:
             async def open(self): ...
             async def send(self, batch): await anyio.sleep_forever()
             async def aclose(self): ...
-        Pipeline(Hang(), shutdown_timeout=0.5).__enter__()
+        Pipeline(Hang(), shutdown_timeout=1.5).__enter__()
         log.info("stuck")
-        import atexit, threading
-        threading._register_atexit(lambda: print("begin", time.monotonic(), flush=True))
         print(time.monotonic(), flush=True)
     """)
+    assert time.monotonic() - float(done.stdout) < 2.7
     assert done.returncode == 0, done.stderr
     assert "1 record dropped by route 'hang': shutdown" in done.stderr
 
