@@ -76,7 +76,7 @@ def take_exception(given: object) -> ExceptionInfo | None:
     Returns None when there is none. Never raises.
     """
     exc: object = given
-    if isinstance(given, tuple):
+    if type(given) is tuple:
         exc = given[1] if len(given) == 3 else None
     elif not _is_exception(given):  # an exception may be false, by a `__bool__` of its own
         exc = sys.exc_info()[1] if _is_true(given) else None

@@ -7,6 +7,7 @@ engine is an `Intake`; which one is current is said by `connect`.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import sys
@@ -22,7 +23,7 @@ from .context import context, get_context
 from .exception import take_exception
 from .level import Level, Thresholds, coerce_level
 from .record import Extra, Record
-from .snapshot import SCALARS, safe_str, snapshot, snapshot_args, snapshot_fields
+from .snapshot import SCALARS, safe_str, snapshot, snapshot_args, snapshot_fields, type_name
 
 if TYPE_CHECKING:
     from .stats import FlushReport
@@ -135,6 +136,12 @@ class Options:
         self.lazy = lazy
         self.exception = exception
 
+    def with_exception(self) -> Options:
+        """Return the same, with the exception being handled if none was given."""
+        if self.exception is not None:
+            return self
+        return Options(self.depth, self.lazy, True)
+
 
 def _method(level: Level, *, waits: bool) -> Any:
     """Make a level method. All come from this one body: a call to a shared one would cost a
@@ -168,16 +175,22 @@ def _method(level: Level, *, waits: bool) -> Any:
                 task = intake.task_of(intake.loop)
                 if task is not None and type(task) is not str:
                     task = task.get_name()
-                submit: Any = intake.asubmit if waits else intake.submit
-            else:
-                thread, task = _whereabouts()
-                submit = intake.asubmit_from_afar if waits else intake.submit_from_afar
-            return submit(
-                Record(
+                record = Record(
                     time_ns(), level, message, args, fields, self._bound, context,
                     source.name, frame.f_code, frame.f_lasti, thread, task, extra,
-                )
+                )  # fmt: skip
+                if len(intake.queue) < intake.mark:
+                    intake.queue.append(record)
+                    return nothing
+                return intake.asubmit(record) if waits else intake.submit(record)  # type: ignore[func-returns-value]
+            thread, task = _whereabouts()
+            record = Record(
+                time_ns(), level, message, args, fields, self._bound, context,
+                source.name, frame.f_code, frame.f_lasti, thread, task, extra,
             )  # fmt: skip
+            if waits:
+                return intake.asubmit_from_afar(record)
+            return intake.submit_from_afar(record)  # type: ignore[func-returns-value]
         except Exception as error:
             return _rescue(self, level, message, error, waits)
 
@@ -443,7 +456,10 @@ class Logger:
                 *_whereabouts(),
             )
             origins = getattr(record.context, "origins", frozenset())
-            exception = take_exception(options.exception) if options.exception else None
+            # Not by its truth: an exception may be false.
+            exception = None
+            if options.exception is not None and options.exception is not False:
+                exception = take_exception(options.exception)
             if origins or exception or options.lazy:
                 record.extra = Extra(exception, origins, options.lazy)
             if options.lazy and _intake.wants(level.no):
@@ -488,6 +504,19 @@ class LoggerWithOptions(Logger):
         return cast(
             "Coroutine[Any, Any, None]",
             self._log(coerce_level(level), message, args, fields, self._options, True),
+        )
+
+    def exception(self, message: object, /, *args: object, **fields: object) -> None:
+        """Log at ERROR with the exception given to `opt`, or else the one being handled."""
+        self._log(levels.ERROR, message, args, fields, self._options.with_exception(), False)
+
+    def aexception(
+        self, message: object, /, *args: object, **fields: object
+    ) -> Coroutine[Any, Any, None]:
+        """Log at ERROR as `exception` does, and wait for room."""
+        return cast(
+            "Coroutine[Any, Any, None]",
+            self._log(levels.ERROR, message, args, fields, self._options.with_exception(), True),
         )
 
 
@@ -557,8 +586,20 @@ def _guarded(function: Callable[..., Any], catch: Catch, default: Any) -> Callab
 
         async def async_generator(*args: Any, **kwargs: Any) -> Any:
             with catch:
-                async for item in function(*args, **kwargs):
-                    yield item
+                async with contextlib.aclosing(function(*args, **kwargs)) as items:
+                    step, given = items.asend, None
+                    while True:
+                        try:
+                            item = await step(given)
+                        except StopAsyncIteration:
+                            return
+                        # What PEP 380 does for `yield from`, which async generators lack.
+                        try:
+                            step, given = items.asend, (yield item)
+                        except GeneratorExit:
+                            raise
+                        except BaseException as error:
+                            step, given = items.athrow, error
 
         return async_generator
     if inspect.isgeneratorfunction(function):
@@ -589,7 +630,7 @@ def _nowhere() -> None:
 def _caller(depth: int) -> tuple[CodeType, int]:
     try:
         frame: FrameType = sys._getframe(depth + 1)
-    except ValueError:  # the stack is shallower: called from C, or too large a depth
+    except (ValueError, OverflowError):  # the stack is shallower: called from C, or too deep
         return _nowhere.__code__, 0
     return frame.f_code, frame.f_lasti
 
@@ -642,9 +683,9 @@ def _call(value: Any) -> Any:
         return snapshot(value)
     try:
         result = value()
+        return Pending(result) if inspect.isawaitable(result) else snapshot(result)
     except Exception as error:
-        return f"<lazy value failed: {type(error).__name__}>"
-    return Pending(result) if inspect.isawaitable(result) else snapshot(result)
+        return f"<lazy value failed: {type_name(error)}>"
 
 
 async def _value_of(value: Any) -> Any:
@@ -653,7 +694,7 @@ async def _value_of(value: Any) -> Any:
     try:
         return snapshot(await value.awaitable)
     except Exception as error:
-        return f"<lazy value failed: {type(error).__name__}>"
+        return f"<lazy value failed: {type_name(error)}>"
 
 
 def _rescue(logger: Logger, level: Level, message: Any, error: Exception, waits: bool) -> Any:
@@ -661,7 +702,7 @@ def _rescue(logger: Logger, level: Level, message: Any, error: Exception, waits:
     try:
         record = Record(
             time.time_ns(), level, safe_str(message), (),
-            {"logflume.capture_error": type(error).__name__}, logger._bound, {},
+            {"logflume.capture_error": type_name(error)}, logger._bound, {},
             logger._source.name, *_caller(2), *_whereabouts(),
         )  # fmt: skip
         return _submit(record, waits)

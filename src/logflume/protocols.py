@@ -5,7 +5,9 @@ The engine knows plug-ins only through these. Structural: nothing needs to be in
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from itertools import accumulate
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from .stats import FlushReport
@@ -21,57 +23,69 @@ Filter: TypeAlias = Callable[[Record], bool]
 
 
 class SinkBatch:
-    """What a sink is sent: records, their encoded bytes one for one, and their total size.
+    """What a sink is sent: records, and their encoded bytes one for one.
 
-    `encoded` is empty for a route without an encoder. Valid until `send` returns; treat both
-    lists as read-only, since routes with equal encoders share them.
+    `encoded` is empty for a route without an encoder. A sink that says `wants_blocks = True` gets
+    neither: its `blocks` are the same bytes joined by the hundred (far cheaper to hold), `sizes`
+    the length of each record in them. Valid until `send` returns; treat the lists as read-only,
+    since routes with equal encoders share them.
     """
 
-    __slots__ = ("advanced", "encoded", "nbytes", "on_advance", "records")
+    __slots__ = ("advanced", "blocks", "encoded", "nbytes", "on_advance", "records", "sizes")
 
     def __init__(
         self,
-        records: Sequence[Record],
+        records: Sequence[Record] = (),
         encoded: Sequence[bytes] = (),
+        blocks: Sequence[memoryview] = (),
+        sizes: Sequence[int] = (),
         nbytes: int = 0,
-        on_advance: Callable[[int, int], None] | None = None,
     ) -> None:
         self.records = records
         self.encoded = encoded
+        self.blocks = blocks
+        self.sizes = sizes
         self.nbytes = nbytes
-        self.on_advance = on_advance
         self.advanced = 0
+        self.on_advance: Callable[[int, int], None] | None = None
 
     def __len__(self) -> int:
-        return len(self.records)
+        return len(self.records) or len(self.sizes)
 
     def advance(self, count: int) -> None:
         """Say that the next `count` records are delivered: counted as such even if a later part
         of the batch fails, and the send's time limit starts anew. Call it on the loop."""
-        done = self.encoded[self.advanced : self.advanced + count]
-        self.advanced += count
+        done = range(self.advanced, min(self.advanced + max(0, count), len(self)))
+        self.advanced = done.stop
         if self.on_advance is not None:
-            self.on_advance(count, sum(map(len, done)))
+            self.on_advance(len(done), self.pick(done).nbytes)
 
     def rest(self) -> SinkBatch:
         """Return the batch without what `advance` has passed."""
-        if not self.advanced:
-            return self
-        encoded = self.encoded[self.advanced :]
-        return SinkBatch(self.records[self.advanced :], encoded, sum(map(len, encoded)))
+        return self.pick(range(self.advanced, len(self))) if self.advanced else self
 
     def without(self, chosen: Sequence[Any] | None, offset: int = 0) -> SinkBatch:
         """Return the batch without these records, given themselves or by position (plus offset);
         None stands for all."""
         if chosen is None:
-            return SinkBatch(())
+            return SinkBatch()
         positions = {item - offset for item in chosen if isinstance(item, int)}
         named = {id(item) for item in chosen if not isinstance(item, int)}
-        kept = [
-            i for i, r in enumerate(self.records) if i not in positions and id(r) not in named
-        ]
-        encoded = [self.encoded[i] for i in kept] if self.encoded else []
-        return SinkBatch([self.records[i] for i in kept], encoded, sum(map(len, encoded)))
+        if named:
+            positions |= {i for i, r in enumerate(self.records) if id(r) in named}
+        return self.pick([i for i in range(len(self)) if i not in positions])
+
+    def pick(self, positions: Sequence[int]) -> SinkBatch:
+        """Return the batch of the records at these positions, which are in order."""
+        records = [self.records[i] for i in positions] if self.records else ()
+        encoded = [self.encoded[i] for i in positions] if self.encoded else ()
+        if not self.blocks:
+            return SinkBatch(records, encoded, nbytes=sum(map(len, encoded)))
+        ends = list(accumulate(self.sizes))
+        whole = b"".join(self.blocks)
+        block = b"".join([whole[ends[i] - self.sizes[i] : ends[i]] for i in positions])
+        sizes = [self.sizes[i] for i in positions]
+        return SinkBatch(records, encoded, [memoryview(block)], sizes, len(block))
 
 
 @runtime_checkable
@@ -84,7 +98,7 @@ class Sink(Protocol):
     than the route's timeout, counts as a failure of all that `batch.advance` has not passed.
 
     A sink may have attributes: `name: str`; `route_defaults: dict`, the options that a Route
-    takes on where its user says nothing; `one_by_one = True`, if a failure concerns only the first
+    takes on where its user says nothing; `wants_blocks = True`, see `SinkBatch`; `one_by_one = True`, if a failure concerns only the first
     record not passed, and the others are to be sent again.
     """
 
@@ -110,14 +124,17 @@ class Encoder(Protocol):
 class Intake(Protocol):
     """Who takes a logger's records: a pipeline's door, or what starts the default pipeline.
 
-    A call on the thread `ident` may use the first two ways, which take no lock; calls from any
-    other thread use the last two. None of them raises.
+    On the thread `ident`, a record may be appended to `queue` while it is shorter than `mark`, and
+    that is all; otherwise the first two ways are for calls on that thread, the last two for calls
+    from any other. None of them raises.
     """
 
     ident: int
     thread: str
     loop: Any
     task_of: Callable[[Any], Any]
+    queue: deque[Record]
+    mark: int
 
     def submit(self, record: Record, /) -> None: ...
 

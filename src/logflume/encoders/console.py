@@ -16,7 +16,7 @@ __all__ = ["Console", "escape"]
 # C0 and C1 controls, DEL, line and paragraph separators, bidi controls (Unicode UAX 9) and other
 # invisible marks, lone surrogates: all that could move the cursor, break the line or hide text.
 _UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _NEEDS_QUOTES = re.compile(r"[\s\"'=]|^$")
@@ -118,13 +118,13 @@ def _level_color(no: int) -> str:
 
 
 def _key(key: Any) -> str:
-    text = escape(safe_str(key))
-    return safe_repr(text) if _NEEDS_QUOTES.search(text) else text
+    text = safe_str(key)
+    return escape(safe_repr(text) if _NEEDS_QUOTES.search(text) else text)
 
 
 def _value(value: Any) -> str:
     if isinstance(value, str):
-        return safe_repr(escape(value)) if _NEEDS_QUOTES.search(value) else escape(value)
+        return escape(safe_repr(value) if _NEEDS_QUOTES.search(value) else value)
     return escape(safe_str(value))
 
 

@@ -12,7 +12,7 @@ import orjson
 
 from ..level import Level
 from ..record import Record, process_id
-from ..snapshot import safe_str
+from ..snapshot import safe_str, snapshot
 from ..template import render, renderer_of
 
 __all__ = ["Json"]
@@ -22,8 +22,12 @@ _MICROSECONDS = [f"{n:03}Z" for n in range(1000)]
 _MAX_TAILS = 16_384
 _MAX_64 = 2**63
 _MISSING: Any = object()
+# orjson's own way with times crashes the process when a tzinfo of somebody's own raises.
+_OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME
+_LINE = _OPTIONS | orjson.OPT_APPEND_NEWLINE
 
-_Tail = tuple[CodeType, int, Level, str, str, str, bool, bytes]
+# What a call site adds to a record, and what it was encoded for: see `encode_many`.
+_Tail = tuple[CodeType, int, Level, str, str, orjson.Fragment]
 
 
 class Json:
@@ -39,7 +43,8 @@ class Json:
 
     def __init__(self, *, flat: bool = False) -> None:
         self.flat = bool(flat)
-        self._tails: dict[int, _Tail] = {}
+        self._tails: dict[str | int, _Tail] = {}
+        self._all_tails: dict[tuple[object, ...], _Tail] = {}
         self._process = 0
         self._millisecond = -_MILLISECOND
         self._prefix = ""
@@ -60,33 +65,38 @@ class Json:
     def encode_many(self, records: Sequence[Record], /) -> list[bytes]:
         """Return the lines of many records.
 
-        The parts that belong to a call site (logger, level, file, line, template, thread, ...)
-        are encoded once and kept, so that a record costs one `orjson.dumps` of what is its own.
+        What belongs to a call site (logger, file, line, template, thread, ...) is encoded once
+        and kept. It comes last, as a fragment under the key "level" that holds the level's value
+        and all the members after it, so a record costs one `orjson.dumps` of little more than
+        its own values. A tail is looked up by its template (whose hash is cached) or, for a
+        message without one, by the address of its instruction, and then checked.
         """
         if self.flat:
             return [self._encode_flat(record) for record in records]
         if self._process != process_id():
-            self._tails.clear()
+            self._forget_tails()
             self._process = process_id()
         lines: list[bytes] = []
-        tails = self._tails
+        append = lines.append
+        tail_of = self._tails.get
         millisecond, prefix = self._millisecond, self._prefix
+        microseconds = _MICROSECONDS
         dumps = orjson.dumps
         for r in records:
             past = r.time_ns - millisecond
             if not 0 <= past < _MILLISECOND:
                 millisecond, prefix = self._enter_millisecond(r)
                 past = r.time_ns - millisecond
-            code, lasti, template, message = r.code, r.lasti, r.template, r.rendered
+            template = r.template
             fields = r.merged
             if fields is None:
+                fields = r.call_fields
+                if r.bound:
+                    fields = r.bound | fields
                 if r.context:
-                    fields = {**r.context, **r.bound, **r.call_fields}
-                elif r.bound:
-                    fields = {**r.bound, **r.call_fields}
-                else:
-                    fields = r.call_fields
+                    fields = r.context | fields
                 r.merged = fields
+            message = r.rendered
             if message is None:
                 message = template
                 if r.args:
@@ -98,31 +108,43 @@ class Json:
                     elif renderer is not None:
                         message = renderer(fields)
                 r.rendered = message
-            tail = tails.get(id(code) + lasti)
+            code = r.code
+            if message is template:
+                tail = tail_of(id(code) + r.lasti)
+            else:
+                tail = tail_of(template)
             if (
                 tail is None
                 or tail[0] is not code
-                or tail[5] is not template
+                or tail[1] != r.lasti
                 or tail[2] is not r.level
                 or tail[3] is not r.logger
                 or tail[4] is not r.thread
-                or tail[1] != lasti
-                or tail[6] is (message is template)
             ):
-                tail = self._new_tail(r, message is not template)
-            own = {
-                "timestamp": prefix + _MICROSECONDS[past // 1000],
-                "message": message,
-                "fields": fields,
-            }
-            if r.task is not None:
-                own["task"] = r.task
+                tail = self._tail_of(r, message is not template)
+            task = r.task
+            own: dict[str, Any]
+            if task is not None:
+                own = {
+                    "timestamp": prefix + microseconds[past // 1000],
+                    "message": message,
+                    "fields": fields,
+                    "task": task,
+                    "level": tail[5],
+                }
+            else:
+                own = {
+                    "timestamp": prefix + microseconds[past // 1000],
+                    "message": message,
+                    "fields": fields,
+                    "level": tail[5],
+                }
             if r.extra is not None and r.extra.exception is not None:
-                own["exception"] = r.extra.exception.to_dict()
+                own = {"exception": r.extra.exception.to_dict(), **own}
             try:
-                lines.append(dumps(own, _plain)[:-1] + tail[7])
+                append(dumps(own, _plain, _LINE))
             except TypeError:
-                lines.append(dumps(_encodable(own), _plain)[:-1] + tail[7])
+                append(_dumps(own, _LINE))
         return lines
 
     def _enter_millisecond(self, record: Record) -> tuple[int, str]:
@@ -130,10 +152,26 @@ class Json:
         self._prefix = record.timestamp[:-4]
         return self._millisecond, self._prefix
 
-    def _new_tail(self, record: Record, rendered: bool) -> _Tail:
+    def _tail_of(self, record: Record, rendered: bool) -> _Tail:
+        """Return the tail of a call site that shares its template, or whose rest varies."""
+        code, lasti = record.code, record.lasti
+        template = record.template if rendered else None
+        level, logger, thread = record.level, record.logger, record.thread
+        key = (id(code), lasti, level.name, logger, thread, template)
+        tail = self._all_tails.get(key)
+        if tail is None or tail[0] is not code:
+            if len(self._all_tails) >= _MAX_TAILS:
+                self._forget_tails()
+            tail = (code, lasti, level, logger, thread, self._encode_tail(record, template))
+            self._all_tails[key] = tail
+        else:  # equal, though not the same objects: look them up as they are now
+            tail = (code, lasti, level, logger, thread, tail[5])
+        self._tails[id(code) + lasti if template is None else template] = tail
+        return tail
+
+    def _encode_tail(self, record: Record, template: str | None) -> orjson.Fragment:
         site = record.site
-        shown: dict[str, Any] = {
-            "level": record.level.name,
+        members: dict[str, Any] = {
             "logger": record.logger,
             "file": site.file,
             "line": site.line,
@@ -142,18 +180,14 @@ class Json:
             "process": self._process,
             "thread": record.thread,
         }
-        if rendered:
-            shown["template"] = record.template
-        encoded = b"," + _dumps(shown)[1:] + b"\n"
-        code, lasti = record.code, record.lasti
-        tail = (
-            code, lasti, record.level, record.logger, record.thread, record.template,
-            rendered, encoded,
-        )  # fmt: skip
-        if len(self._tails) >= _MAX_TAILS:
-            self._tails.clear()
-        self._tails[id(code) + lasti] = tail
-        return tail
+        if template is not None:
+            members["template"] = template
+        # Without its braces: the object that it stands in has them.
+        return orjson.Fragment(_dumps(record.level.name) + b"," + _dumps(members)[1:-1])
+
+    def _forget_tails(self) -> None:
+        self._tails.clear()
+        self._all_tails.clear()
 
     def _encode_flat(self, record: Record) -> bytes:
         shown = record.to_dict()
@@ -162,20 +196,37 @@ class Json:
             while name in shown:
                 name = f"{name}_"
             shown[name] = value
-        return _dumps(shown) + b"\n"
+        return _dumps(shown, _LINE)
 
 
-def _dumps(value: Any) -> bytes:
+def _dumps(value: Any, options: int = _OPTIONS) -> bytes:
     try:
-        return orjson.dumps(value, _plain)
+        return orjson.dumps(value, _plain, options)
     except TypeError:
-        return orjson.dumps(_encodable(value), _plain)
+        pass
+    try:
+        return orjson.dumps(_encodable(value), _plain, options)
+    except (TypeError, RecursionError):  # a processor's doing: what is captured has an end
+        return orjson.dumps(_encodable(_bounded(value)), _plain, options)
+
+
+def _bounded(members: dict[str, Any]) -> dict[str, Any]:
+    """Cut off what goes round in circles or too deep."""
+    return {
+        key: item if type(item) is orjson.Fragment else snapshot(item)
+        for key, item in members.items()
+    }
 
 
 def _plain(value: Any) -> Any:
     """Give a form to values that JSON has no type for."""
     if isinstance(value, bytes | bytearray):
         return value.decode("utf-8", "backslashreplace")
+    if isinstance(value, datetime.date | datetime.time):  # a datetime is a date, too
+        try:
+            return value.isoformat()
+        except Exception:
+            return _valid(safe_str(value))
     if isinstance(value, datetime.timedelta):
         return value.total_seconds()
     if isinstance(value, set | frozenset):
@@ -192,7 +243,13 @@ def _encodable(value: Any) -> Any:
     if isinstance(value, int):
         return value if -_MAX_64 <= value < 2 * _MAX_64 else _large(value)
     if isinstance(value, dict):
-        return {_key(key): _encodable(item) for key, item in value.items()}
+        shown: dict[str, Any] = {}
+        for key, item in value.items():
+            name = _key(key)
+            while name in shown:  # 1 and "1", say
+                name += "_"
+            shown[name] = _encodable(item)
+        return shown
     if isinstance(value, list | tuple | set | frozenset):
         return [_encodable(item) for item in value]
     return value
@@ -205,7 +262,7 @@ def _key(key: Any) -> str:
 
 
 def _valid(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return str.encode(text, "utf-8", "backslashreplace").decode("utf-8")
 
 
 def _large(value: int) -> Any:

@@ -11,16 +11,17 @@ import asyncio
 import concurrent.futures
 import contextvars
 import functools
+import math
 import queue
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
 
-__all__ = ["Loop", "Worker", "in_loop", "in_trio", "running_loop", "whereabouts"]
+__all__ = ["Loop", "Worker", "in_loop", "in_trio", "running_loop", "survivable", "whereabouts"]
 
 T = TypeVar("T")
 
@@ -50,8 +51,12 @@ class Loop:
         return True
 
     def call(self, callback: Callable[[], object]) -> bool:
-        """Run a function now on the loop's own thread, or soon from another one."""
-        if threading.get_ident() == self.ident:
+        """Run a function now inside a task of the loop, or soon from anywhere else.
+
+        A signal handler or finalizer runs on the loop's thread too, but while the loop may be
+        waiting for the system: it has to be woken as from another thread.
+        """
+        if threading.get_ident() == self.ident and self.task_of(self.loop) is not None:
             callback()
             return True
         return self.post(callback)
@@ -102,7 +107,25 @@ def whereabouts() -> tuple[str, str | None]:
     return thread, None if task is None else task.get_name()
 
 
-def protect_from_interrupts(function: Callable[..., Awaitable[T]]) -> Callable[..., Awaitable[T]]:
+def survivable(error: BaseException) -> bool:
+    """Whether an exception out of foreign code is that code's failure, not the end of this task.
+
+    A CancelledError may come from a future that somebody else cancelled, and a SystemExit from
+    anywhere: neither may end the task that serves others. A cancellation of this task must.
+    """
+    if isinstance(error, Exception):
+        return True
+    if isinstance(error, KeyboardInterrupt | GeneratorExit):
+        return False
+    if anyio.current_effective_deadline() == -math.inf:
+        return False
+    task = None if in_trio() else asyncio.current_task()
+    return task is None or not task.cancelling()
+
+
+def protect_from_interrupts(
+    function: Callable[..., Coroutine[Any, Any, T]],
+) -> Callable[..., Coroutine[Any, Any, T]]:
     """Keep trio from raising KeyboardInterrupt inside this function; it goes to the main task."""
     if not in_trio():
         return function

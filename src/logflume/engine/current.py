@@ -12,6 +12,8 @@ import atexit
 import os
 import sys
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +34,10 @@ class _Elsewhere:
     ident = -1
     thread = ""
     loop: Any = None
+    mark = 0
+
+    def __init__(self) -> None:
+        self.queue: deque[Record] = deque()
 
     def task_of(self, loop: Any) -> None:
         return None
@@ -58,6 +64,7 @@ class _Starter(_Elsewhere):
     """Starts a pipeline's thread with the first record, and puts that in."""
 
     def __init__(self, pipeline: Callable[[], Pipeline]) -> None:
+        super().__init__()
         self._pipeline = pipeline
 
     def submit_from_afar(self, record: Record) -> None:
@@ -158,7 +165,9 @@ def _flush_threads() -> None:
     that multiprocessing forks, which never get to their `atexit` functions."""
     for pipeline in list(_open):
         if pipeline.runs_in_thread and not in_loop():
+            started = time.monotonic()
             pipeline.complete(pipeline.shutdown_timeout)
+            pipeline.spend(time.monotonic() - started)
 
 
 def _at_exit() -> None:
@@ -169,6 +178,13 @@ def _at_exit() -> None:
     with _lock:
         _ended = True
         _reconnect()
+
+
+def _before_fork() -> None:
+    """Let threads that are just starting come up: what they are importing would be half there in
+    the child, for ever."""
+    for pipeline in list(_open):
+        pipeline.wait_until_up(1.0)
 
 
 def _after_fork() -> None:
@@ -192,4 +208,4 @@ atexit.register(_at_exit)
 if hasattr(threading, "_register_atexit"):
     threading._register_atexit(_flush_threads)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork)

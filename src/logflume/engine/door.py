@@ -1,8 +1,8 @@
 """The door: the one bounded queue between the callers of a pipeline and its loop.
 
 The way in is split by thread. On the loop's own thread nothing can come between two steps of a
-call, so the common case takes no lock: one comparison of the queue's length with `_mark`, one
-append. `_mark` is 0 whenever anything else is to be looked at (the pump sleeps, somebody waits,
+call, so the common case takes no lock: one comparison of the queue's length with `mark`, one
+append. `mark` is 0 whenever anything else is to be looked at (the pump sleeps, somebody waits,
 a route asks callers to wait, the door is closed), and every such case, as well as every call from
 another thread, goes the long way, under the lock. The pump runs on the loop's thread too, so it
 cannot fall asleep between a comparison and its append.
@@ -26,7 +26,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import anyio
-from anyio.lowlevel import checkpoint
+from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint_if_cancelled
 
 from ..level import ERROR
 from ..logger import DONE
@@ -80,12 +80,16 @@ class Door:
         self._room = capacity - capacity // 10
         self._capacity = capacity
         self._block_timeout = block_timeout
-        self._burst = max(1, min(BURST, self._room // 2))
+        # What the pump has in hand and what the short way lets in are a burst each: never more
+        # than there is room for. A door of one has no short way.
+        self._short = min(BURST, self._room // 2)
+        self._burst = max(1, self._short)
         self._news = news
-        self._queue: deque[Record] = deque()
-        self._mark = 0
+        self.queue: deque[Record] = deque()
+        self.mark = 0
         self._lock = threading.RLock()
         self._waiters: deque[_Waiter] = deque()
+        self._urgent: deque[_Waiter] = deque()  # those with ERROR and above, served first
         self._gated = False
         self._asleep = False
         self._ending = False
@@ -109,37 +113,31 @@ class Door:
         with self._lock:
             self._remark()
 
-    # The ways in: Intake.
+    # The ways in: Intake. The short way (a queue shorter than the mark) is the logger's.
 
     def submit(self, record: Record) -> None:
         """Put a record in, on the home thread; without room it is dropped and counted."""
-        if len(self._queue) < self._mark:
-            self._queue.append(record)
-        else:
-            self._submit_or_drop(record)
+        with self._lock:
+            if not self._put(record):
+                self._drop(CLOSED if self._closed else FULL)
 
     def asubmit(self, record: Record) -> Coroutine[Any, Any, None]:
         """Put a record in, on the home thread; without room, the result waits for it."""
-        if len(self._queue) < self._mark:
-            self._queue.append(record)
-            return DONE
         with self._lock:
-            if not self._gated and len(self._queue) < self._burst and self._put(record):
+            if not self._gated and len(self.queue) < self._burst and self._put(record):
                 return DONE
         return self._enter(record)
 
     def submit_from_afar(self, record: Record) -> None:
         """Put a record in, from another thread; without room, wait for it if that is allowed."""
         if in_loop():
-            self._submit_or_drop(record)
+            self.submit(record)
             return
         with self._lock:
             if self._settled_at_once(record):
                 return
             came = threading.Event()
-            waiter = _Waiter(record, came.set)
-            self._waiters.append(waiter)
-            self._remark()
+            waiter = self._join(_Waiter(record, came.set))
         came.wait(self._block_timeout)
         with self._lock:
             if not waiter.over:
@@ -158,20 +156,16 @@ class Door:
 
     # The long way.
 
-    def _submit_or_drop(self, record: Record) -> None:
-        with self._lock:
-            if not self._put(record):
-                self._drop(CLOSED if self._closed else FULL)
-
     async def _enter(self, record: Record) -> None:
-        """Let the loop turn, then go in, or wait in line."""
+        """Go in and let the loop turn, or wait in line: in the order of the calls."""
         try:
-            await checkpoint()
+            await checkpoint_if_cancelled()
         except BaseException:
             with self._lock:
                 self._drop(CANCELLED)
             raise
         if self._settled_at_once(record):
+            await cancel_shielded_checkpoint()
             return
         event = anyio.Event()
         here = running_loop()
@@ -179,8 +173,7 @@ class Door:
         with self._lock:
             if self._settled_at_once(record):
                 return
-            self._waiters.append(waiter)
-            self._remark()
+            self._join(waiter)
         try:
             await event.wait()
         except BaseException:
@@ -201,11 +194,13 @@ class Door:
     def _put(self, record: Record, *, jump: bool = False) -> bool:
         """Append if there is room and nobody of the same right waits. Under the lock."""
         urgent = record.level.no >= ERROR.no
-        if self._closed or (self._waiters and not urgent and not jump):
+        line = self._urgent if urgent else self._waiters
+        # While the gate is shut, those in line wait for that and not for room: none is taken away.
+        if self._closed or (line and not jump and not self._gated):
             return False
-        if len(self._queue) + self._in_hand >= (self._capacity if urgent else self._room):
+        if len(self.queue) + self._in_hand >= (self._capacity if urgent else self._room):
             return False
-        self._queue.append(record)
+        self.queue.append(record)
         if self._asleep:
             self._rouse()
         return True
@@ -217,10 +212,18 @@ class Door:
         self._asleep = False
         self._remark()
 
+    def _join(self, waiter: _Waiter) -> _Waiter:
+        self._line_of(waiter.record).append(waiter)
+        self._remark()
+        return waiter
+
     def _leave(self, waiter: _Waiter) -> None:
         waiter.over = True
-        self._waiters.remove(waiter)
+        self._line_of(waiter.record).remove(waiter)
         self._remark()
+
+    def _line_of(self, record: Record) -> deque[_Waiter]:
+        return self._urgent if record.level.no >= ERROR.no else self._waiters
 
     def _drop(self, reason: str) -> None:
         """Count a record that was turned away. Under the lock."""
@@ -229,14 +232,14 @@ class Door:
 
     def _remark(self) -> None:
         """Say up to which length the short way is open. Under the lock."""
-        shut = self._asleep or self._gated or self._closed or self._waiters
-        self._mark = 0 if shut else self._burst
+        shut = self._asleep or self._gated or self._closed or self._waiters or self._urgent
+        self.mark = 0 if shut else self._short
 
     # The consumer's side: only on the home thread.
 
-    def take(self, most: int = BURST) -> list[Record]:
+    def take(self) -> list[Record]:
         """Take the next records out, in order; they count as pending until `settle`."""
-        queue = self._queue
+        queue, most = self.queue, self._burst
         with self._lock:
             if len(queue) <= most:
                 records = list(queue)
@@ -253,7 +256,7 @@ class Door:
             self._delivered += delivered
             self._filtered += filtered
             self._in_hand -= delivered + filtered
-            if self._waiters:
+            if self._waiters or self._urgent:
                 self._admit()
 
     def lose(self, count: int, reason: str) -> None:
@@ -262,6 +265,7 @@ class Door:
             self._in_hand -= count
             self._dropped[reason] += count
             self._lost_inside += count
+            self._admit()
 
     def gate(self, shut: bool) -> None:
         """Ask callers that can wait to do so (or no longer), though there is room."""
@@ -270,21 +274,25 @@ class Door:
             self._admit()
 
     def _admit(self) -> None:
-        while self._waiters and not self._gated:
-            waiter = self._waiters[0]
-            if not self._put(waiter.record, jump=True):
-                break
-            self._waiters.popleft()
-            waiter.over = True
-            waiter.notify()
+        for line in (self._urgent, self._waiters):
+            while line and not self._gated and self._put(line[0].record, jump=True):
+                waiter = line.popleft()
+                waiter.over = True
+                waiter.notify()
         self._remark()
 
     async def sleep(self) -> bool:
-        """Wait until there is a record, or the end has come; False if it has, and all is taken."""
+        """Wait until there is a record, or the end has come.
+
+        False if it has come and all is taken: the door is closed then.
+        """
         alarm = anyio.Event()
         with self._lock:
-            if self._queue or self._ending:
-                return bool(self._queue)
+            if self.queue:
+                return True
+            if self._ending:  # closed in the same breath, or a record could slip in between
+                self.close()
+                return False
             self._alarm = alarm
             self._asleep = True
             self._remark()
@@ -310,19 +318,20 @@ class Door:
         """Take nothing more; callers that still wait are turned away, and told so by return."""
         with self._lock:
             self._closed = True
-            while self._waiters:
-                waiter = self._waiters.popleft()
-                waiter.over = True
-                self._drop(CLOSED)
-                waiter.notify()
+            for line in (self._urgent, self._waiters):
+                while line:
+                    waiter = line.popleft()
+                    waiter.over = True
+                    self._drop(CLOSED)
+                    waiter.notify()
             self._remark()
 
     def abandon(self, reason: str) -> int:
         """Drop what is still inside, counted; return how many records."""
         with self._lock:
-            lost = len(self._queue) + self._in_hand
-            self._taken += len(self._queue)
-            self._queue.clear()
+            lost = len(self.queue) + self._in_hand
+            self._taken += len(self.queue)
+            self.queue.clear()
             self._in_hand = 0
             if lost:
                 self._dropped[reason] += lost
@@ -335,7 +344,7 @@ class Door:
     def accepted(self) -> int:
         """How many records were let in so far."""
         with self._lock:
-            return self._taken + len(self._queue)
+            return self._taken + len(self.queue)
 
     @property
     def settled(self) -> int:
@@ -351,7 +360,7 @@ class Door:
     def counts(self) -> Counts:
         """Return the numbers as they are at one moment."""
         with self._lock:
-            queued = len(self._queue)
+            queued = len(self.queue)
             dropped = {reason: n for reason, n in self._dropped.items() if n}
             turned_away = sum(dropped.values()) - self._lost_inside
             return Counts(

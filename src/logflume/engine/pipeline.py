@@ -13,9 +13,11 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+import weakref
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
@@ -27,16 +29,21 @@ from ..level import INFO, WARNING, Level, Thresholds, parse_level, parse_spec
 from ..logger import refresh_thresholds, settle_lazy
 from ..protocols import Encoder, Processor
 from ..record import Extra, Record
-from ..stats import FlushReport, Stats
+from ..stats import Counts, FlushReport, Stats
 from . import current
-from .backend import Loop, in_loop, protect_from_interrupts, running_loop
+from .backend import Loop, in_loop, protect_from_interrupts, running_loop, survivable
 from .batch import positive
+from .chunk import Chunk
 from .door import DOOR, FULL, Door
 from .ledger import News
-from .route import SHUTDOWN, Chunk, Route, describe
+from .route import SHUTDOWN, Route, describe
 from .sources import Sources
 
 __all__ = ["Pipeline"]
+
+_Errand: TypeAlias = tuple[
+    Callable[..., Coroutine[Any, Any, object]], tuple[Any, ...], Callable[[], object] | None
+]
 
 PROCESSORS = "processors"
 """The origin of what processors log."""
@@ -119,6 +126,11 @@ class Pipeline:
         """The most seconds that closing takes to deliver what was accepted."""
         return self._shutdown_timeout
 
+    def spend(self, seconds: float) -> None:
+        """Take what was waited already off the shutdown timeout; a moment is left for the rest."""
+        left = self._shutdown_timeout - seconds
+        self._shutdown_timeout = max(left, min(0.2, self._shutdown_timeout))
+
     def __repr__(self) -> str:
         return f"<Pipeline {self._state}: {', '.join(route.name for route in self._routes)}>"
 
@@ -128,11 +140,15 @@ class Pipeline:
         self._sources = Sources()
         self._here: Loop | None = None
         self._tasks: TaskGroup | None = None
+        self._opened: anyio.Event | None = None
         self._closing: anyio.Event | None = None
         self._serving: set[Route] = set()
+        self._begun: weakref.WeakSet[Route] = weakref.WeakSet()
         self._gating: set[Route] = set()
         self._progress: list[anyio.Event] = []
         self._news_alarm: anyio.Event | None = None
+        self._errands: deque[_Errand] = deque()
+        self._errand_alarm: anyio.Event | None = None
         self._ready = threading.Event()
         self._finished = threading.Event()
         self._error: BaseException | None = None
@@ -145,12 +161,25 @@ class Pipeline:
         self._host = anyio.create_task_group()
         await self._host.__aenter__()
         try:
-            await self._host.start(protect_from_interrupts(self._work))
+            await self._open_in(self._host)
         except BaseException:
-            self._request_close()
-            await self._host.__aexit__(*sys.exc_info())
+            await self._host.__aexit__(None, None, None)
             raise
         return self
+
+    async def _open_in(self, host: TaskGroup) -> None:
+        """Start all tasks, whatever happens to the current one meanwhile.
+
+        Not `host.start`: when cancelled, that waits for a task which waits to be closed.
+        """
+        opened = self._opened = anyio.Event()
+        host.start_soon(protect_from_interrupts(self._work))
+        try:
+            with anyio.CancelScope(shield=True):
+                await opened.wait()
+        except BaseException:  # asyncio's own cancellation heeds no shield
+            self._request_close()
+            raise
 
     async def __aexit__(
         self,
@@ -175,7 +204,7 @@ class Pipeline:
         """
         self._claim()
         async with anyio.create_task_group() as host:
-            await host.start(protect_from_interrupts(self._work))
+            await self._open_in(host)
             task_status.started(self)
             assert self._closing is not None
             try:
@@ -200,11 +229,19 @@ class Pipeline:
         self.close()
 
     def close(self) -> None:
-        """Close a pipeline that a background thread runs, and wait until it has ended."""
+        """Close the pipeline and wait until it has ended; from a thread other than its loop's.
+
+        Raises:
+            PipelineError: this is its loop's thread; use `await pipeline.aclose()`.
+        """
+        here, thread = self._here, self._thread
+        if thread is None and here is not None and threading.get_ident() == here.ident:
+            raise PipelineError("close() would block the pipeline's loop: use `await aclose()`")
         self._request_close()
-        thread = self._thread
-        if thread is None:  # not started yet, after a fork
+        if here is None and thread is None:  # not started yet, after a fork
             self.leave_behind()
+        elif thread is None:
+            self._finished.wait(self._shutdown_timeout + 2.0)
         elif thread is not threading.current_thread():
             # The sinks' own closing comes after the shutdown timeout.
             thread.join(self._shutdown_timeout + 2.0)
@@ -242,6 +279,11 @@ class Pipeline:
             current.closed(self)
             raise
         self._thread = thread
+
+    def wait_until_up(self, timeout: float) -> None:
+        """Wait until a thread that was started runs its loop; returns at once for any other."""
+        if self._thread not in (None, threading.current_thread()):
+            self._ready.wait(timeout)
 
     def restart_after_fork(self) -> None:
         """In the child of a fork: begin with nothing, in a thread of its own."""
@@ -285,7 +327,7 @@ class Pipeline:
         if here is not None and closing is not None:
             here.call(closing.set)
 
-    async def _work(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+    async def _work(self) -> None:
         """Do all there is to do between opening and closed."""
         with anyio.CancelScope(shield=True):
             self._here = running_loop()
@@ -298,9 +340,11 @@ class Pipeline:
                         self._begin(route)
                     tasks.start_soon(protect_from_interrupts(self._pump))
                     tasks.start_soon(protect_from_interrupts(self._announce))
+                    tasks.start_soon(protect_from_interrupts(self._run_errands))
                     current.opened(self)
-                    task_status.started()
                     self._ready.set()
+                    if self._opened is not None:
+                        self._opened.set()
                     if self._state == _CLOSING:
                         self._closing.set()
                     await self._closing.wait()
@@ -310,6 +354,9 @@ class Pipeline:
                 current.closed(self)
                 self._sources.close()
                 self._finished.set()
+                if self._opened is not None:
+                    self._opened.set()
+                self._give_up_errands()
                 self._on_progress()
 
     async def _end(self, tasks: TaskGroup) -> None:
@@ -368,16 +415,24 @@ class Pipeline:
             self._attach(route)
             self._routes = (*self._routes, route)
             self._count_encoders()
-        self._call_here(lambda: self._begin(route))
+        if self._here is not None:
+            self._ask(self._serve_new, (route,))
         return name
 
     def _attach(self, route: Route) -> None:
         route.attach(self._news, self._on_gate, self._on_progress, slack=self._capacity)
 
     def _begin(self, route: Route) -> None:
-        if self._tasks is not None and route not in self._serving and route in self._routes:
+        # Also one that was removed meanwhile, if it was offered records before.
+        if route not in self._routes and not route.account.pending:
+            return
+        if self._tasks is not None and route not in self._begun:
+            self._begun.add(route)
             self._serving.add(route)
             self._tasks.start_soon(protect_from_interrupts(self._serve), route)
+
+    async def _serve_new(self, route: Route) -> None:
+        self._begin(route)
 
     async def _serve(self, route: Route) -> None:
         try:
@@ -466,7 +521,6 @@ class Pipeline:
                 await self._pass_on(records)
                 await checkpoint()
             elif not await door.sleep():
-                door.close()
                 self._on_progress()
                 return
 
@@ -493,6 +547,7 @@ class Pipeline:
     def _offer(self, chunk: Chunk) -> None:
         for route in self._routes:
             route.offer(chunk)
+        enter_origins(frozenset((PROCESSORS,)))
 
     async def _prepare(self, records: Sequence[Record]) -> None:
         """Do what few records need: await lazy values, find the source lines of exceptions."""
@@ -516,7 +571,9 @@ class Pipeline:
                 if not isinstance(result, Record):
                     raise TypeError(f"a processor returned {type(result).__name__}, not a Record")
                 record = result
-            except Exception as error:
+            except BaseException as error:
+                if not survivable(error):
+                    raise
                 record = _without_step(record, processor, error)
         return record
 
@@ -610,8 +667,9 @@ class Pipeline:
         mine = running_loop()
         reports: list[FlushReport] = []
         self._flush_from_afar(timeout, reports, lambda: mine.post(done.set))
-        await done.wait()
-        return reports[0]
+        with anyio.move_on_after(timeout):  # the other loop may be blocked
+            await done.wait()
+        return reports[0] if reports else self._report()
 
     def complete(self, timeout: float | None = None) -> FlushReport:
         """Block until what was accepted before is settled on every route.
@@ -628,10 +686,8 @@ class Pipeline:
         done = threading.Event()
         reports: list[FlushReport] = []
         self._flush_from_afar(timeout, reports, done.set)
-        while not done.wait(0.1):
-            if self._finished.is_set():
-                break
-        return reports[0] if reports else FlushReport(True)
+        done.wait(timeout)
+        return reports[0] if reports else self._report()
 
     def _flush_from_afar(
         self, timeout: float | None, reports: list[FlushReport], done: Callable[[], object]
@@ -640,21 +696,21 @@ class Pipeline:
             try:
                 reports.append(await self._flush(timeout))
             finally:
-                if not reports:
-                    reports.append(FlushReport(True))
-                done()
+                answer()
 
-        def start() -> None:
-            if self._tasks is not None and not self._finished.is_set():
-                self._tasks.start_soon(flush_there)
-            else:
-                reports.append(FlushReport(True))
-                done()
-
-        assert self._here is not None
-        if not self._here.post(start):
-            reports.append(FlushReport(True))
+        def answer() -> None:
+            if not reports:
+                reports.append(self._report())
             done()
+
+        self._ask(flush_there, otherwise=answer)
+
+    def _report(self) -> FlushReport:
+        """Say what is pending now, when there is nothing left to wait for."""
+        stats = self.stats()
+        counts: dict[str, Counts] = {DOOR: stats.door, **stats.routes}
+        pending = {name: c.pending for name, c in counts.items() if c.pending}
+        return FlushReport(not pending, pending)
 
     async def _flush(self, timeout: float | None) -> FlushReport:
         door = self.door
@@ -671,13 +727,50 @@ class Pipeline:
         pending = {name: n for name, n in pending.items() if n > 0}
         return FlushReport(not pending, pending)
 
+    # Tasks for those who cannot start one themselves: other threads, and callbacks of the loop,
+    # where anyio knows of no task and so of no backend.
+
+    def _ask(
+        self,
+        function: Callable[..., Coroutine[Any, Any, object]],
+        args: tuple[Any, ...] = (),
+        otherwise: Callable[[], object] | None = None,
+    ) -> None:
+        """Start a task on the loop, from anywhere; call `otherwise` if that comes too late."""
+        self._errands.append((function, args, otherwise))
+        assert self._here is not None
+        if not self._here.call(self._wake_errands) or self._finished.is_set():
+            self._give_up_errands()
+
+    def _wake_errands(self) -> None:
+        if self._errand_alarm is not None:
+            self._errand_alarm.set()
+
+    async def _run_errands(self) -> None:
+        assert self._tasks is not None
+        while True:
+            alarm = self._errand_alarm = anyio.Event()
+            while self._errands:
+                function, args, _ = self._errands.popleft()
+                self._tasks.start_soon(protect_from_interrupts(function), *args)
+            await alarm.wait()
+
+    def _give_up_errands(self) -> None:
+        while True:
+            try:
+                *_, otherwise = self._errands.popleft()
+            except IndexError:
+                return
+            if otherwise is not None:
+                otherwise()
+
     def _call_here(self, callback: Callable[[], object]) -> None:
         here = self._here
         if here is not None:
             here.call(callback)
 
 
-def _without_step(record: Record, processor: Processor, error: Exception) -> Record:
+def _without_step(record: Record, processor: Processor, error: BaseException) -> Record:
     """Return the record as it goes on when a processor fails: without that step, and saying so.
 
     A processor with `fail_closed = True` guards secrets: nothing that it did not see may pass.

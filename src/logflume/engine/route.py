@@ -12,7 +12,7 @@ the pump or another route: what does not fit is dropped and counted. A route wit
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence, Sized
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import anyio
@@ -23,11 +23,14 @@ from ..level import Level, parse_level
 from ..protocols import Encoder, Filter, Sink, SinkBatch
 from ..record import Record
 from ..snapshot import safe_str
+from .backend import survivable
 from .batch import Batch, positive
+from .buffer import Buffer
+from .chunk import Chunk, encode
 from .ledger import Account, News
 from .retry import Retry
 
-__all__ = ["Chunk", "Route"]
+__all__ = ["Route"]
 
 OVERFLOWS = ("drop", "wait")
 CLOSE_TIMEOUT = 1.0
@@ -67,36 +70,6 @@ def adopt_coercion(coerce: Callable[[object], Sink]) -> None:
     which the engine does not know."""
     global _coerce
     _coerce = coerce
-
-
-class Chunk:
-    """Records on their way from the pump to the routes, and their bytes by encoder.
-
-    `lowest` is a level that no record is below, `special` whether any may have an `extra`;
-    `shared` holds the encoders that several routes use: those encode the whole chunk once.
-    """
-
-    __slots__ = ("_encoded", "lowest", "records", "shared", "special")
-
-    def __init__(
-        self,
-        records: list[Record],
-        lowest: int = 0,
-        special: bool = True,
-        shared: frozenset[Encoder] = frozenset(),
-    ) -> None:
-        self.records = records
-        self.lowest = lowest
-        self.special = special
-        self.shared = shared
-        self._encoded: dict[Encoder, tuple[list[bytes], set[int]]] = {}
-
-    def encoded_by(self, encoder: Encoder) -> tuple[list[bytes], set[int]]:
-        """Return what `encode` makes of all records, once per equal encoder."""
-        encoded = self._encoded.get(encoder)
-        if encoded is None:
-            encoded = self._encoded[encoder] = encode(encoder, self.records)
-        return encoded
 
 
 class Route:
@@ -164,6 +137,7 @@ class Route:
         self.overflow: str = chosen["overflow"]
         self.patience = patience
         self._validate()
+        self._one_by_one: bool = getattr(self.sink, "one_by_one", False)
         self._claimed = False
         self.start_over()
 
@@ -186,9 +160,7 @@ class Route:
     def start_over(self) -> None:
         """Begin with an empty buffer and ledger, as after a fork."""
         self.account = Account()
-        self._records: list[Record] = []
-        self._encoded: list[bytes] = []
-        self._nbytes = 0
+        self._buffer = self._new_buffer(0)
         self._since = 0.0
         self._progressed = 0.0
         self._alarm: anyio.Event | None = None
@@ -196,8 +168,14 @@ class Route:
         self._closing = False
         self._failed: str | None = None
         self._special = False
+        self._abandoned = False
         self._hurry_to = 0
         self._stalled = False
+
+    def _new_buffer(self, slack: int) -> Buffer:
+        most_bytes = self.buffer_bytes * (2 if slack else 1)
+        blocks = getattr(self.sink, "wants_blocks", False)
+        return Buffer(self.buffer_records + slack, most_bytes, self.batch, blocks=blocks)
 
     def claim(self, name: str) -> None:
         """Make this the route of one pipeline, under this name.
@@ -226,9 +204,8 @@ class Route:
         self._news = news
         self._gate = gate
         self._progress = progress
-        waits = self.overflow == "wait"
-        self._most_records = self.buffer_records + (slack if waits else 0)
-        self._most_bytes = self.buffer_bytes * (2 if waits else 1)
+        if self.overflow == "wait":
+            self._buffer = self._new_buffer(slack)
 
     # The pump's side. Never waits.
 
@@ -242,6 +219,7 @@ class Route:
             self.account.offer(received, dropped={NOT_OPEN: received})
             self._news.add(self.name, NOT_OPEN, received, self._failed)
             return
+        self._enter_origins_of(records if chunk.special else ())
         picked = self._pick(chunk)
         if picked is not None:
             records = [records[i] for i in picked]
@@ -255,16 +233,16 @@ class Route:
             dropped[UNENCODABLE] = len(broken)
             records = [r for i, r in enumerate(records) if i not in broken]
             encoded = [e for i, e in enumerate(encoded) if i not in broken]
-        room, nbytes = self._fit(records, encoded)
-        if room < len(records):
-            dropped[FULL] = len(records) - room
-            records, encoded = records[:room], encoded[:room]
-        self.account.offer(received, filtered=filtered, pending=room, dropped=dropped)
+        was_empty = not self._buffer.count
+        kept = self._buffer.put(records, encoded)
+        if kept < len(records):
+            dropped[FULL] = len(records) - kept
+        self.account.offer(received, filtered=filtered, pending=kept, dropped=dropped)
         for reason, count in dropped.items():
             self._news.add(self.name, reason, count)
-        if room:
+        if kept:
             self._special = self._special or chunk.special
-            self._store(records, encoded, nbytes)
+            self._stored(was_empty)
 
     def _pick(self, chunk: Chunk) -> list[int] | None:
         """Return the positions of the records this route wants; None for all."""
@@ -311,49 +289,26 @@ class Route:
             encoded, broken = encode(self.encoder, records)
         return encoded, broken
 
-    def _weights(self, records: Sequence[Record], encoded: Sequence[bytes]) -> Iterable[int]:
-        return map(estimated_size, records) if self.encoder is None else map(len, encoded)
-
-    def _fit(self, records: list[Record], encoded: list[bytes]) -> tuple[int, int]:
-        """Return how many of the records fit into the buffer, and their bytes."""
-        room = min(len(records), self._most_records - len(self._records))
-        if room <= 0:
-            return 0, 0
-        nbytes = sum(self._weights(records, encoded))
-        if room == len(records) and self._nbytes + nbytes <= self._most_bytes:
-            return room, nbytes
-        fitting = nbytes = 0
-        for weight in self._weights(records, encoded):
-            # One record always fits, or one larger than the buffer could never pass.
-            if fitting == room or (self._nbytes + nbytes + weight > self._most_bytes and
-                                   (fitting or self._records)):
-                break
-            fitting += 1
-            nbytes += weight
-        return fitting, nbytes
-
-    def _store(self, records: list[Record], encoded: list[bytes], nbytes: int) -> None:
-        if not self._records:
+    def _stored(self, was_empty: bool) -> None:
+        if was_empty:
             self._since = time.monotonic()
             self._progressed = max(self._progressed, self._since)
-        self._records += records
-        self._encoded += encoded
-        self._nbytes += nbytes
         if self._alarm is not None and (self._awaits_work or self._is_due()):
             self._alarm.set()
         if self.overflow == "wait" and self._is_congested() and not self._stalled:
             self._gate(self, True)
 
     def _is_congested(self) -> bool:
-        return len(self._records) >= self.buffer_records or self._nbytes >= self.buffer_bytes
+        buffer = self._buffer
+        return buffer.count >= self.buffer_records or buffer.nbytes >= self.buffer_bytes
 
     def _is_due(self) -> bool:
         batch = self.batch
         return (
             self._closing
             or self.account.settled < self._hurry_to
-            or len(self._records) >= batch.max_records
-            or self._nbytes >= batch.max_bytes
+            or self._buffer.count >= batch.max_records
+            or self._buffer.nbytes >= batch.max_bytes
         )
 
     def check_progress(self) -> float:
@@ -385,10 +340,16 @@ class Route:
         if not await self._open():
             return
         try:
-            while self._records or not self._closing:
-                if self._records:
+            while self._buffer.count or not self._closing:
+                if self._buffer.count:
                     await self._linger()
-                    await self._deliver(self._take())
+                    batch = self._take()
+                    self._abandoned = False
+                    await self._deliver(batch)
+                    if self._abandoned:
+                        self._buffer.forfeit()
+                    else:
+                        self._buffer.give_back(batch)
                 else:
                     await self._wait(None)
         finally:
@@ -396,21 +357,23 @@ class Route:
             with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_TIMEOUT, shield=True):
                 try:
                     await self.sink.aclose()
-                except Exception as error:
+                except BaseException as error:
+                    if not survivable(error):
+                        raise
                     self._tell_failure("close failed", error)
 
     async def _open(self) -> bool:
         try:
             with anyio.fail_after(self.timeout):
                 await self.sink.open()
-        except Exception as error:
+        except BaseException as error:
+            if not survivable(error):
+                self._failed = describe(error)
+                self._drop(self._buffer.clear(), SHUTDOWN)
+                raise
             self._failed = describe(error)
             self._tell_failure("sink does not open", error)
-            lost = len(self._records)
-            self.account.drop(lost, NOT_OPEN, self._failed)
-            if lost:
-                self._news.add(self.name, NOT_OPEN, lost, self._failed)
-            self._clear()
+            self._drop(self._buffer.clear(), NOT_OPEN, error)
             self._gate(self, False)
             self._progress()
             return False
@@ -435,32 +398,15 @@ class Route:
             await self._wait(left)
 
     def _take(self) -> SinkBatch:
-        """Take the next batch out of the buffer."""
-        records, encoded, nbytes = self._records, self._encoded, self._nbytes
-        batch = self.batch
-        if len(records) <= batch.max_records and nbytes <= batch.max_bytes:
-            self._clear()
-        else:
-            count = nbytes = 0
-            for weight in self._weights(records, encoded):
-                if count == batch.max_records or (count and nbytes + weight > batch.max_bytes):
-                    break
-                count += 1
-                nbytes += weight
-            self._records, self._encoded = records[count:], encoded[count:]
-            self._nbytes -= nbytes
-            records, encoded = records[:count], encoded[:count]
+        batch = self._buffer.take()
         if self.overflow == "wait" and not self._is_congested():
             self._gate(self, False)
-        return SinkBatch(records, encoded, nbytes)
-
-    def _clear(self) -> None:
-        self._records, self._encoded, self._nbytes = [], [], 0
+        return batch
 
     async def _deliver(self, batch: SinkBatch) -> None:
         """Send a batch, again if that may help, and count what became of each record."""
         if self._special:
-            self._enter_origins_of(batch)
+            self._enter_origins_of(batch.records)
         repeats = 0
         started = time.monotonic()
         try:
@@ -468,20 +414,23 @@ class Route:
                 problem = await self._send(batch)
                 self._progress()
                 batch = batch.rest()
-                if problem is None:
+                if problem is None or not len(batch):
                     repeats = 0
                     continue
                 repeats += 1
                 pause = self.retry.pause(repeats, problem.retry_after)
                 late = time.monotonic() - started + pause > self.retry.max_elapsed
                 if repeats >= self.retry.attempts or late:
-                    self._drop(batch, EXHAUSTED, problem)
+                    self._drop(len(batch), EXHAUSTED, problem)
                     self._progress()
                     return
                 self.account.retry(describe(problem))
                 await anyio.sleep(pause)
+        except Exception as error:  # what the sink raised makes no sense, as in Rejected(records=3)
+            self._drop(len(batch.rest()), ERROR, error)
+            self._progress()
         except BaseException:
-            self._drop(batch.rest(), SHUTDOWN)
+            self._drop(len(batch.rest()), SHUTDOWN)
             raise
 
     async def _send(self, batch: SinkBatch) -> Retryable | None:
@@ -504,27 +453,30 @@ class Route:
             kept = rest.without(problem.records, batch.advanced)
             batch.advanced = len(batch)
             self._settle(kept)
-            lost = SinkBatch(rest.records[len(kept) :])
+            lost = len(rest) - len(kept)
             self._drop(lost, problem.reason, problem.__cause__ or problem)
-        except Exception as error:
+        except BaseException as error:
+            if not survivable(error):
+                raise
             self._drop(self._failed_part(batch), ERROR, error)
         else:
             if scope.cancelled_caught:
-                error = TimeoutError(f"no answer within {self.timeout:g} s")
-                self._drop(self._failed_part(batch), TIMEOUT, error)
+                self._abandoned = True
+                late = TimeoutError(f"no answer within {self.timeout:g} s")
+                self._drop(self._failed_part(batch), TIMEOUT, late)
             else:
                 rest = batch.rest()
                 batch.advanced = len(batch)
                 self._settle(rest)
         return None
 
-    def _failed_part(self, batch: SinkBatch) -> SinkBatch:
+    def _failed_part(self, batch: SinkBatch) -> int:
         """Take off what a failure concerns: the whole rest, or the first record of it."""
-        rest = batch.rest()
-        if getattr(self.sink, "one_by_one", False):
-            rest = SinkBatch(rest.records[:1])
-        batch.advanced += len(rest)
-        return rest
+        count = len(batch.rest())
+        if self._one_by_one:
+            count = min(count, 1)
+        batch.advanced += count
+        return count
 
     def _settle(self, delivered: SinkBatch) -> None:
         self.account.deliver(len(delivered), delivered.nbytes)
@@ -534,18 +486,14 @@ class Route:
         self._progressed = time.monotonic()
         self._stalled = False
 
-    def _drop(
-        self, lost: Sized, reason: str, error: BaseException | None = None
-    ) -> None:
-        count = len(lost)
+    def _drop(self, count: int, reason: str, error: BaseException | None = None) -> None:
         if count:
             text = None if error is None else describe(error)
             self.account.drop(count, reason, text)
             self._news.add(self.name, reason, count, text)
 
     def _lose_rest(self) -> None:
-        self._drop(self._records, SHUTDOWN)
-        self._clear()
+        self._drop(self._buffer.clear(), SHUTDOWN)
         self._gate(self, False)
 
     def _tell_failure(self, what: str, error: BaseException) -> None:
@@ -553,10 +501,11 @@ class Route:
         self.account.fail(text)
         self._news.add(self.name, text, 0)
 
-    def _enter_origins_of(self, batch: SinkBatch) -> None:
-        """Let records that the sink logs now come back neither here nor to where these were."""
+    def _enter_origins_of(self, records: Sequence[Record]) -> None:
+        """Let records that the sink, filter or encoder logs now come back neither here nor to
+        where these were."""
         origins = frozenset((self.name,))
-        for record in batch.records:
+        for record in records:
             if record.extra is not None:
                 origins |= record.extra.origins
         enter_origins(origins)
@@ -566,35 +515,3 @@ def describe(error: BaseException) -> str:
     """Say what an error is, in one short line."""
     text = safe_str(error).replace("\n", " ")[:200]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def encode(encoder: Encoder, records: Sequence[Record]) -> tuple[list[bytes], set[int]]:
-    """Encode records; if an encoder fails, find out at which, and go on with the others."""
-    try:
-        return encoder.encode_many(records), set()
-    except Exception:
-        pass
-    encoded: list[bytes] = []
-    broken: set[int] = set()
-    for position, record in enumerate(records):
-        try:
-            encoded.append(encoder.encode(record))
-        except Exception:
-            encoded.append(b"")
-            broken.add(position)
-    return encoded, broken
-
-
-def estimated_size(record: Record) -> int:
-    """Guess how much memory a record holds that is kept unencoded."""
-    return 256 + _weight(record.template) + _weight(record.args) + _weight(record.fields)
-
-
-def _weight(value: Any) -> int:
-    if isinstance(value, str | bytes):
-        return 64 + len(value)
-    if isinstance(value, dict):
-        return 64 + sum(_weight(key) + _weight(item) for key, item in value.items())
-    if isinstance(value, list | tuple):
-        return 64 + sum(map(_weight, value))
-    return 32

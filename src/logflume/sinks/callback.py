@@ -35,7 +35,7 @@ class Callback:
     one_by_one = True
 
     def __init__(self, function: Callable[[dict[str, Any]], Any]) -> None:
-        self.name = getattr(function, "__name__", type(function).__name__).strip("<>")
+        self.name = str(getattr(function, "__name__", type(function).__name__)).strip("<>")
         self.route_defaults: dict[str, Any] = {"batch": Batch(max_records=256)}
         self._function = function
         self._is_async = is_async(function)
@@ -94,12 +94,20 @@ class Callback:
                 answer = self._function(record.to_dict())
             except Exception as error:
                 return done, error, None
+            except BaseException as error:  # `sys.exit()` ends no more than its own call
+                return done, _as_failure(error), None
             if inspect.isawaitable(answer):
                 return done, None, answer
             done += 1
             if time.monotonic() > until:
                 break
         return done, None, None
+
+
+def _as_failure(error: BaseException) -> Exception:
+    failure = RuntimeError(f"callback raised {type(error).__name__}")
+    failure.__cause__ = error
+    return failure
 
 
 def is_async(function: Any) -> bool:

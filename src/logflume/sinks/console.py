@@ -42,6 +42,8 @@ class Console:
 
     name = "console"
 
+    wants_blocks = True
+
     def __init__(self, stream: TextIO | None = None, *, color: bool | None = None) -> None:
         self._stream = stream
         if color is None:
@@ -70,7 +72,7 @@ class Console:
     async def send(self, batch: SinkBatch, /) -> None:
         """Write the batch and flush the stream."""
         assert self._worker is not None
-        await self._worker.run(self._write, b"".join(batch.encoded))
+        await self._worker.run(self._write, b"".join(batch.blocks))
 
     async def aclose(self) -> None:
         """Let the worker thread end; the stream is not closed."""

@@ -1,0 +1,210 @@
+"""What a route holds between the pump and its sink: bounded in records and in bytes.
+
+Filled and emptied on the loop's thread only. It keeps the pieces that it is given, so that a chunk
+costs a few instructions; they are joined when a batch is taken.
+
+For a sink that wants blocks it copies the bytes into segments of its own, which are used again and
+again. Objects that live until a slow sink has them come from memory that is not in any cache, and
+large ones from pages that the system first has to find: measured, that doubled the cost of a
+record. Copied into a segment, records and their bytes are freed at once, and the next ones are
+made in the same, warm memory.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..protocols import SinkBatch
+from ..record import Record
+from .batch import Batch
+
+__all__ = ["Buffer"]
+
+SEGMENT = 524_288
+"""Bytes after which a segment is full."""
+
+MOST_SPARE = 8
+"""How many unused segments are kept."""
+
+
+class _Segment:
+    """Encoded records, one behind the other, in memory that is kept."""
+
+    __slots__ = ("_memory", "nbytes", "sizes")
+
+    def __init__(self) -> None:
+        self._memory = io.BytesIO()
+        self.sizes: list[int] = []
+        self.nbytes = 0
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def add(self, encoded: Sequence[bytes], sizes: Sequence[int], nbytes: int) -> None:
+        self._memory.writelines(encoded)
+        self.sizes += sizes
+        self.nbytes += nbytes
+
+    def view(self) -> memoryview:
+        with self._memory.getbuffer() as whole:
+            return whole[: self.nbytes]
+
+    def reset(self) -> None:
+        self._memory.seek(0)
+        self.sizes = []
+        self.nbytes = 0
+
+
+class Buffer:
+    """Records in order, with their encoded bytes if there is an encoder; or, with `blocks`, only
+    the bytes. Without an encoder, `nbytes` is an estimate of the memory that the records hold."""
+
+    def __init__(self, most_records: int, most_bytes: int, limits: Batch, *, blocks: bool) -> None:
+        self.count = 0
+        self.nbytes = 0
+        self._most_records = most_records
+        self._most_bytes = most_bytes
+        self._limits = limits
+        self._blocks = blocks
+        self._pieces: deque[SinkBatch | _Segment] = deque()
+        self._spare: list[_Segment] = []
+        self._lent: list[_Segment] = []
+
+    def put(self, records: Sequence[Record], encoded: Sequence[bytes]) -> int:
+        """Take as many of the records as there is room for, and return how many.
+
+        One record always fits into an empty buffer, or one larger than it could never pass.
+        """
+        sizes = list(map(len, encoded)) if encoded else list(map(_estimate, records))
+        nbytes = sum(sizes)
+        limits = self._limits
+        room = min(len(records), self._most_records - self.count)
+        if (
+            room == len(records) <= limits.max_records
+            and nbytes <= limits.max_bytes
+            and self.nbytes + nbytes <= self._most_bytes
+        ):
+            self._append(records, encoded, sizes, nbytes)
+            return room
+        if room <= 0:
+            return 0
+        left = self._most_bytes - self.nbytes
+        room = _prefix(sizes[:room], room, left, force=not self.count)
+        done = 0
+        while done < room:
+            end = done + _prefix(
+                sizes[done:room], limits.max_records, limits.max_bytes, force=True
+            )
+            part = sizes[done:end]
+            self._append(records[done:end], encoded[done:end], part, sum(part))
+            done = end
+        return room
+
+    def _append(
+        self,
+        records: Sequence[Record],
+        encoded: Sequence[bytes],
+        sizes: Sequence[int],
+        nbytes: int,
+    ) -> None:
+        if self._blocks and encoded:
+            self._segment_for(len(records), nbytes).add(encoded, sizes, nbytes)
+        else:
+            self._pieces.append(SinkBatch(records, encoded, nbytes=nbytes))
+        self.count += len(records)
+        self.nbytes += nbytes
+
+    def _segment_for(self, count: int, nbytes: int) -> _Segment:
+        limits = self._limits
+        last = self._pieces[-1] if self._pieces else None
+        if (
+            isinstance(last, _Segment)
+            and last.nbytes + nbytes <= min(SEGMENT, limits.max_bytes)
+            and len(last) + count <= limits.max_records
+        ):
+            return last
+        segment = self._spare.pop() if self._spare else _Segment()
+        self._pieces.append(segment)
+        return segment
+
+    def take(self) -> SinkBatch:
+        """Take the next batch out: as much as the limits allow, and at least one record."""
+        limits, pieces = self._limits, self._pieces
+        taken = [pieces.popleft()]
+        count, nbytes = len(taken[0]), taken[0].nbytes
+        while pieces:
+            piece = pieces[0]
+            if count + len(piece) > limits.max_records or nbytes + piece.nbytes > limits.max_bytes:
+                break
+            taken.append(pieces.popleft())
+            count += len(piece)
+            nbytes += piece.nbytes
+        self.count -= count
+        self.nbytes -= nbytes
+        return self._join(taken, nbytes)
+
+    def _join(self, pieces: Sequence[SinkBatch | _Segment], nbytes: int) -> SinkBatch:
+        if len(pieces) == 1 and isinstance(pieces[0], SinkBatch):
+            return pieces[0]
+        records: list[Record] = []
+        encoded: list[bytes] = []
+        blocks: list[memoryview] = []
+        sizes: list[int] = []
+        for piece in pieces:
+            if isinstance(piece, _Segment):
+                self._lent.append(piece)
+                blocks.append(piece.view())
+                sizes += piece.sizes
+            else:
+                records += piece.records
+                encoded += piece.encoded
+        return SinkBatch(records, encoded, blocks, sizes, nbytes)
+
+    def give_back(self, batch: SinkBatch) -> None:
+        """Use the memory of a batch again: its sink is done with it, and no thread has it."""
+        for block in batch.blocks:
+            block.release()
+        for segment in self._lent:
+            if len(self._spare) < MOST_SPARE:
+                segment.reset()
+                self._spare.append(segment)
+        self._lent.clear()
+
+    def forfeit(self) -> None:
+        """Do not use the memory of the batch taken last again: a thread may still have it."""
+        self._lent.clear()
+
+    def clear(self) -> int:
+        """Forget everything, and return how many records it was."""
+        count = self.count
+        self._pieces.clear()
+        self.count = self.nbytes = 0
+        return count
+
+
+def _prefix(sizes: Iterable[int], most: int, left: int, *, force: bool) -> int:
+    """Return how many of the first records fit; with `force`, at least one."""
+    count = total = 0
+    for size in sizes:
+        if count == most or (total + size > left and not (force and not count)):
+            break
+        count += 1
+        total += size
+    return count
+
+
+def _estimate(record: Record) -> int:
+    return 256 + _weight(record.template) + _weight(record.args) + _weight(record.fields)
+
+
+def _weight(value: Any) -> int:
+    if isinstance(value, str | bytes):
+        return 64 + len(value)
+    if isinstance(value, dict):
+        return 64 + sum(_weight(key) + _weight(item) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return 64 + sum(map(_weight, value))
+    return 32
