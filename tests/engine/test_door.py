@@ -166,23 +166,20 @@ async def test_closing_tells_those_who_still_wait() -> None:
 
 async def test_waiting_callers_are_served_in_order() -> None:
     """`ainfo` callers that wait for room get it in the order in which they came."""
-    gate = threading.Event()
+    release = anyio.Event()
     sink = Collect()
 
     async def hold(record: Record) -> Record:
-        while not gate.is_set():
-            await checkpoint()
+        await release.wait()
         return record
 
     async with Pipeline(sink, capacity=3, processors=[hold]) as pipeline:
         async with anyio.create_task_group() as tasks:
             for n in range(12):
                 tasks.start_soon(log.ainfo, str(n))
-                await checkpoint()
-            for _ in range(20):
-                await checkpoint()
-            assert pipeline.stats().door.pending <= 3
-            gate.set()
+                await anyio.wait_all_tasks_blocked()
+            assert pipeline.stats().door.pending == 3
+            release.set()
         await pipeline.flush()
     assert sink.messages == [str(n) for n in range(12)]
 

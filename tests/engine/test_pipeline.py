@@ -126,7 +126,7 @@ async def test_names_are_unique() -> None:
 
 async def test_unknown_options_are_refused() -> None:
     """An unknown route option raises, and says which there are."""
-    with pytest.raises(ConfigurationError, match="route option: got 'colour'; accepted: .*level"):
+    with pytest.raises(ConfigurationError, match=r"route option: got 'colour'; accepted: .*level"):
         Pipeline().add(Collect(), colour=True)
     with pytest.raises(ConfigurationError, match="no options beside a Route"):
         Pipeline().add(Route(Collect()), level="INFO")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any, TypeAlias
 
 import anyio
 import pytest
 
 from logflume import Batch, Pipeline, Route, get_logger
 from tests.fakes import Collect, Gate
+
+UnderFire: TypeAlias = Callable[[Any], Coroutine[Any, Any, None]]
 
 log = get_logger("tests.cancellation")
 
@@ -44,7 +46,7 @@ class CancelAt:
 
 
 async def cancel_everywhere(
-    attempt: Callable[[Callable[[Awaitable[Any]], Awaitable[Any]]], Awaitable[None]],
+    attempt: Callable[[UnderFire], Awaitable[None]],
 ) -> int:
     """Repeat an attempt with the cancellation one await later, until it comes too late."""
     for at in range(1_000):
@@ -70,7 +72,7 @@ async def cancel_everywhere(
 async def test_ainfo_cancelled_at_every_await() -> None:
     """A cancelled call is accepted or counted as cancelled, never both and never neither."""
 
-    async def attempt(under_fire: Callable[[Awaitable[Any]], Awaitable[Any]]) -> None:
+    async def attempt(under_fire: UnderFire) -> None:
         release = anyio.Event()
 
         async def hold(record: Any) -> Any:
@@ -100,7 +102,7 @@ async def test_ainfo_cancelled_at_every_await() -> None:
 async def test_flush_cancelled_at_every_await() -> None:
     """A cancelled flush changes nothing: the records arrive, and another flush works."""
 
-    async def attempt(under_fire: Callable[[Awaitable[Any]], Awaitable[Any]]) -> None:
+    async def attempt(under_fire: UnderFire) -> None:
         sink = Gate()
         async with Pipeline(Route(sink, batch=Batch(max_age=60.0))) as pipeline:
             await log.ainfo("one")
@@ -117,7 +119,7 @@ async def test_flush_cancelled_at_every_await() -> None:
 async def test_aclose_cancelled_at_every_await() -> None:
     """A cancelled aclose leaves the closing to go on; everything is delivered."""
 
-    async def attempt(under_fire: Callable[[Awaitable[Any]], Awaitable[Any]]) -> None:
+    async def attempt(under_fire: UnderFire) -> None:
         sink = Gate()
         async with anyio.create_task_group() as host:
             pipeline = await host.start(Pipeline(sink).run)
@@ -135,9 +137,9 @@ async def test_aclose_cancelled_at_every_await() -> None:
 
 
 async def test_the_whole_block_cancelled_at_every_await() -> None:
-    """Wherever `async with Pipeline` is cancelled, also while opening and closing, it ends clean."""
+    """Wherever `async with Pipeline` is cancelled, also in its opening, it ends clean."""
 
-    async def attempt(under_fire: Callable[[Awaitable[Any]], Awaitable[Any]]) -> None:
+    async def attempt(under_fire: UnderFire) -> None:
         sink = Collect()
         logged = 0
 

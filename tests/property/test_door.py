@@ -136,7 +136,7 @@ class HandTurned(RuleBasedStateMachine):
 
 def test_any_order_of_calls_keeps_the_rules() -> None:
     """Sync callers, the pump, the gate and closing, in any order: nothing is lost uncounted."""
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         HandTurned,
         settings=settings(
             max_examples=150,
