@@ -376,6 +376,34 @@ async def test_a_shared_sync_pipeline_serves_many_loops_and_threads() -> None:
         assert own == list(range(100))
 
 
+def test_asyncios_last_cancellation_leaves_nothing_uncounted() -> None:
+    """A task that nobody waited for takes its pipeline down at once: counted, and told."""
+    done = run_script("""
+        import anyio, asyncio
+        from logflume import Pipeline, log
+        pipeline = Pipeline(lambda record: print("got one"))
+        async def service():
+            async with pipeline:
+                for n in range(100):
+                    await log.ainfo(str(n))
+                await asyncio.sleep(100)
+        async def main():
+            task = asyncio.create_task(service())
+            while not pipeline.stats().door.received:
+                await asyncio.sleep(0)
+        asyncio.run(main())
+        stats = pipeline.stats()
+        counts = [stats.door, *stats.routes.values()]
+        assert all(c.balanced and not c.pending for c in counts), stats
+        assert stats.door.received == 100, stats
+        print(stats.door.lost + stats.routes["lambda"].lost)
+    """)
+    assert done.returncode == 0, done.stderr
+    *got, lost = done.stdout.splitlines()
+    assert len(got) + int(lost) == 100
+    assert int(lost) == 0 or "dropped" in done.stderr
+
+
 def run_script(source: str, *args: str, timeout: float = 30.0) -> subprocess.CompletedProcess[str]:
     """Run a program of its own, with the Python and logflume of this one."""
     return subprocess.run(

@@ -17,7 +17,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from types import TracebackType
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
@@ -156,7 +156,7 @@ class Pipeline:
 
     # Opening and closing.
 
-    async def __aenter__(self) -> Pipeline:
+    async def __aenter__(self) -> Self:
         self._claim()
         self._host = anyio.create_task_group()
         await self._host.__aenter__()
@@ -212,7 +212,7 @@ class Pipeline:
             finally:
                 self._request_close()
 
-    def __enter__(self) -> Pipeline:
+    def __enter__(self) -> Self:
         self._claim()
         self.start_thread()
         self._ready.wait()
@@ -352,6 +352,7 @@ class Pipeline:
             finally:
                 self._state = _CLOSED
                 current.closed(self)
+                self._write_off()
                 self._sources.close()
                 self._finished.set()
                 if self._opened is not None:
@@ -372,7 +373,16 @@ class Pipeline:
         tasks.cancel_scope.cancel()
         with anyio.CancelScope(shield=True):
             await self._until(lambda: not self._serving)
+
+    def _write_off(self) -> None:
+        """Count and tell what is left, however it came to that.
+
+        `asyncio.run` cancels every task by itself when its main one is over, ours too if the
+        pipeline was opened in a task that nobody waited for: no shield holds against that.
+        """
         self.door.close()
+        for route in self._routes:
+            route.lose_rest()
         lost = self.door.abandon(SHUTDOWN)
         if lost:
             self._news.add(DOOR, SHUTDOWN, lost)
@@ -398,7 +408,9 @@ class Pipeline:
             return self._adopt(sink, strict=False)
         unknown = route_options.keys() - inspect.signature(Route).parameters.keys()
         if unknown:
-            known = ", ".join(name for name in inspect.signature(Route).parameters if name != "sink")
+            known = ", ".join(
+                name for name in inspect.signature(Route).parameters if name != "sink"
+            )
             raise ConfigurationError.of("route option", ", ".join(sorted(unknown)), known)
         return self._adopt(Route(sink, **route_options), strict="name" in route_options)
 
@@ -552,9 +564,9 @@ class Pipeline:
     async def _prepare(self, records: Sequence[Record]) -> None:
         """Do what few records need: await lazy values, find the source lines of exceptions."""
         for record in records:
-            if record.extra is not None and record.extra.lazy:
-                if any(route.wants(record) for route in self._routes):
-                    await settle_lazy(record)
+            lazy = record.extra is not None and record.extra.lazy
+            if lazy and any(route.wants(record) for route in self._routes):
+                await settle_lazy(record)
         await self._sources.fill([r.exception for r in records if r.exception is not None])
 
     async def _process(self, record: Record) -> Record | None:

@@ -155,7 +155,9 @@ class Route:
         if self.filter is not None and not callable(self.filter):
             raise ConfigurationError.of("Route.filter", self.filter, "a callable Record -> bool")
         if self.encoder is not None and not isinstance(self.encoder, Encoder):
-            raise ConfigurationError.of("Route.encoder", self.encoder, "an encoder, see logflume.encoders")
+            raise ConfigurationError.of(
+                "Route.encoder", self.encoder, "an encoder, see logflume.encoders"
+            )
 
     def start_over(self) -> None:
         """Begin with an empty buffer and ledger, as after a fork."""
@@ -184,7 +186,9 @@ class Route:
             PipelineError: it is another pipeline's already.
         """
         if self._claimed:
-            raise PipelineError(f"route {self.name!r} belongs to a pipeline already: make a new one")
+            raise PipelineError(
+                f"route {self.name!r} belongs to a pipeline already: make a new one"
+            )
         self._claimed = True
         self.name = name
 
@@ -353,7 +357,7 @@ class Route:
                 else:
                     await self._wait(None)
         finally:
-            self._lose_rest()
+            self.lose_rest()
             with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_TIMEOUT, shield=True):
                 try:
                     await self.sink.aclose()
@@ -492,7 +496,8 @@ class Route:
             self.account.drop(count, reason, text)
             self._news.add(self.name, reason, count, text)
 
-    def _lose_rest(self) -> None:
+    def lose_rest(self) -> None:
+        """Drop what was not sent, counted."""
         self._drop(self._buffer.clear(), SHUTDOWN)
         self._gate(self, False)
 
