@@ -132,9 +132,11 @@ class Intake(Protocol):
     ident: int
     thread: str
     loop: Any
-    task_of: Callable[[Any], Any]
     queue: deque[Record]
     mark: int
+
+    @property
+    def task_of(self) -> Callable[[Any], Any]: ...
 
     def submit(self, record: Record, /) -> None: ...
 

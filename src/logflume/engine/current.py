@@ -163,7 +163,7 @@ def _reconnect() -> None:
 def _flush_threads() -> None:
     """Settle what was logged so far. Runs when the main thread has ended, also in the children
     that multiprocessing forks, which never get to their `atexit` functions."""
-    for pipeline in list(_open):
+    for pipeline in _open.copy():
         if pipeline.runs_in_thread and not in_loop():
             started = time.monotonic()
             pipeline.complete(pipeline.shutdown_timeout)
@@ -183,7 +183,7 @@ def _at_exit() -> None:
 def _before_fork() -> None:
     """Let threads that are just starting come up: what they are importing would be half there in
     the child, for ever."""
-    for pipeline in list(_open):
+    for pipeline in _open.copy():
         pipeline.wait_until_up(1.0)
 
 
