@@ -60,20 +60,10 @@ INTERNAL = {  # what the parts of the engine say to each other
         "start_thread",
         "wants",
     },
-    "Route": {
-        "attach",
-        "check_progress",
-        "claim",
-        "close",
-        "hurry",
-        "offer",
-        "serve",
-        "start_over",
-        "wants",
-    },
     "Record": {"bare", "origins"},
     "SinkBatch": {"rest", "without"},
 }
+SETTINGS_ONLY = {"Route"}  # made by users, called by the pipeline alone
 NOTE = "<!-- Written by docs/build_reference.py; change the docstrings. -->\n\n"
 
 
@@ -144,7 +134,7 @@ def entry(name: str, value: Any) -> str:
     kind = "class " if inspect.isclass(value) else prefix(value)
     text += code(kind + signature(name, value)) + f"\n{inspect.getdoc(value)}\n"
     for method, member in methods(value) if inspect.isclass(value) else []:
-        if method in INTERNAL.get(name, ()):
+        if name in SETTINGS_ONLY or method in INTERNAL.get(name, ()):
             continue
         text += f"\n### {name}.{method}\n\n"
         if isinstance(member, property):
