@@ -72,6 +72,7 @@ def no_blocking_calls(
         for function in watch.functions.values():
             function.can_block_in("_pytest/_code/code.py", {"getstatementrange_ast", "getsource"})
             function.can_block_in("hypothesis/core.py", {"execute_once", "wrapped_test"})
+            function.can_block_in("coverage/collector.py", {"lock_data"})
         yield
     if caught:
         pytest.fail(f"blocked the event loop: {', '.join(caught)}")
