@@ -52,7 +52,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Measure what the tests cover; apart, since measuring takes several times as long."""
+    """Measure what the tests cover; apart, so that the other sessions run at full speed."""
     install(session, "test")
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", *session.posargs, success_codes=[0, 1])
