@@ -391,7 +391,9 @@ class Logger:
         """Remove a route of the current pipeline: see `Pipeline.remove`."""
         _current().remove(route_id)
 
-    def add_callback(self, function: Callable[[dict[str, Any]], Any], name: str | None = None) -> str:
+    def add_callback(
+        self, function: Callable[[dict[str, Any]], Any], name: str | None = None
+    ) -> str:
         """Call a function with every record of the current pipeline, as `record.to_dict()`.
 
         Coroutine functions are awaited, others run in a worker thread; each at its own pace, and

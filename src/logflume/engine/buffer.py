@@ -95,9 +95,7 @@ class Buffer:
         room = _prefix(sizes[:room], room, left, force=not self.count)
         done = 0
         while done < room:
-            end = done + _prefix(
-                sizes[done:room], limits.max_records, limits.max_bytes, force=True
-            )
+            end = done + _prefix(sizes[done:room], limits.max_records, limits.max_bytes, force=True)
             part = sizes[done:end]
             self._append(records[done:end], encoded[done:end], part, sum(part))
             done = end

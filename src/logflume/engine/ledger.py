@@ -10,9 +10,16 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 
+from ..snapshot import safe_str
 from ..stats import RouteCounts
 
-__all__ = ["Account", "News"]
+__all__ = ["Account", "News", "describe"]
+
+
+def describe(error: BaseException) -> str:
+    """Say what an error is, in one short line."""
+    text = safe_str(error).replace("\n", " ")[:200]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 class News:
@@ -27,10 +34,10 @@ class News:
     def add(self, where: str, reason: str, count: int, error: str | None = None) -> None:
         """Note a loss; any thread."""
         with self._lock:
+            first = not self._untold
             self._untold[where, reason] += count
             if error is not None:
                 self._errors[where, reason] = error
-            first = len(self._untold) == 1
         if first:
             self._on_first()
 

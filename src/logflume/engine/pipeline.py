@@ -1,8 +1,7 @@
 """The pipeline: the task group that takes records from the door through processors to routes.
 
-One task, the pump, takes records from the door by the burst, runs the processors, and offers what
-is left to every route. It never waits for a route. Each route has a task of its own. All tasks
-are shielded from the cancellation of whoever opened the pipeline: they end when it is closed,
+The pump is one task, each route another, and so are those who tell of losses and start what
+other threads ask for. All are shielded from the cancellation of whoever opened the pipeline: they end when it is closed,
 after what was accepted is settled or the shutdown timeout is over.
 """
 
@@ -10,46 +9,34 @@ from __future__ import annotations
 
 import inspect
 import os
-import sys
 import threading
-import time
 import weakref
-from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
-from anyio.lowlevel import checkpoint
 
-from ..context import enter_origins
 from ..errors import ConfigurationError, PipelineError
-from ..level import INFO, WARNING, Level, Thresholds, parse_level, parse_spec
-from ..logger import refresh_thresholds, settle_lazy
-from ..protocols import Encoder, Processor
-from ..record import Extra, Record
+from ..level import INFO, Level, Thresholds, parse_level, parse_spec
+from ..logger import refresh_thresholds
+from ..protocols import Processor
 from ..stats import Counts, FlushReport, Stats
 from . import current
-from .backend import Loop, in_loop, protect_from_interrupts, running_loop, survivable
+from .backend import Loop, in_loop, protect_from_interrupts, running_loop
 from .batch import positive
-from .chunk import Chunk
-from .door import DOOR, FULL, Door
-from .ledger import News
-from .route import SHUTDOWN, Route, describe
-from .sources import Sources
+from .door import DOOR, Door
+from .errands import Errands
+from .gate import Gate
+from .ledger import describe
+from .news import Announcer, tell_on_stderr
+from .progress import Progress
+from .pump import Pump
+from .route import SHUTDOWN, Route
+from .routes import Routes
 
 __all__ = ["Pipeline"]
-
-_Errand: TypeAlias = tuple[
-    Callable[..., Coroutine[Any, Any, object]], tuple[Any, ...], Callable[[], object] | None
-]
-
-PROCESSORS = "processors"
-"""The origin of what processors log."""
-
-NEWS_INTERVAL = 5.0
-"""Seconds between two announcements of losses."""
 
 _NEW, _OPEN, _CLOSING, _CLOSED = "new", "open", "closing", "closed"
 
@@ -103,8 +90,7 @@ class Pipeline:
             root = parse_level(level, "Pipeline.level")
         self.thresholds = Thresholds(root or INFO, named)
         self._lock = threading.Lock()
-        self._routes: tuple[Route, ...] = ()
-        self._shared: frozenset[Encoder] = frozenset()
+        self._routes = Routes()
         self._state = _NEW
         self._thread: threading.Thread | None = None
         self._start_over()
@@ -132,23 +118,30 @@ class Pipeline:
         self._shutdown_timeout = max(left, min(0.2, self._shutdown_timeout))
 
     def __repr__(self) -> str:
-        return f"<Pipeline {self._state}: {', '.join(route.name for route in self._routes)}>"
+        return f"<Pipeline {self._state}: {', '.join(self._routes.names)}>"
 
     def _start_over(self) -> None:
-        self._news = News(self._on_news)
-        self.door = Door(self._capacity, self._block_timeout, self.wants, self._news)
-        self._sources = Sources()
+        self._announcer = Announcer(self._routes)
+        news = self._announcer.news
+        self._progress = Progress()
+        self.door = Door(self._capacity, self._block_timeout, self._routes.wants_level, news)
+        self._gate = Gate(self.door)
+        self._pump = Pump(
+            self.door,
+            self._routes,
+            self.thresholds,
+            self._processors,
+            self._processor_timeout,
+            news,
+            self._progress,
+        )
         self._here: Loop | None = None
+        self._errands: Errands | None = None
         self._tasks: TaskGroup | None = None
         self._opened: anyio.Event | None = None
         self._closing: anyio.Event | None = None
         self._serving: set[Route] = set()
         self._begun: weakref.WeakSet[Route] = weakref.WeakSet()
-        self._gating: set[Route] = set()
-        self._progress: list[anyio.Event] = []
-        self._news_alarm: anyio.Event | None = None
-        self._errands: deque[_Errand] = deque()
-        self._errand_alarm: anyio.Event | None = None
         self._ready = threading.Event()
         self._finished = threading.Event()
         self._error: BaseException | None = None
@@ -252,7 +245,7 @@ class Pipeline:
             return
         self._request_close()
         if self._here is not None and threading.get_ident() == self._here.ident:
-            await self._until(self._finished.is_set)
+            await self._progress.until(self._finished.is_set)
         while not self._finished.is_set():
             await anyio.sleep(0.005)
 
@@ -290,6 +283,7 @@ class Pipeline:
         self._lock = threading.Lock()
         self._state = _NEW
         self._thread = None
+        self._routes.start_over()
         self._start_over()
         for route in self._routes:
             route.start_over()
@@ -308,7 +302,7 @@ class Pipeline:
         except BaseException as error:
             self._error = error
             current.closed(self)
-            self._tell_on_stderr(f"the pipeline ended: {describe(error)}")
+            tell_on_stderr(f"the pipeline ended: {describe(error)}")
         finally:
             self._state = _CLOSED
             self._finished.set()
@@ -332,15 +326,18 @@ class Pipeline:
         with anyio.CancelScope(shield=True):
             self._here = running_loop()
             self._closing = anyio.Event()
+            self._errands = Errands(self._here)
+            self._announcer.bind(self._here)
             self.door.bind(self._here)
             try:
                 async with anyio.create_task_group() as tasks:
                     self._tasks = tasks
+                    self._gate.watch_in(tasks)
                     for route in self._routes:
                         self._begin(route)
-                    tasks.start_soon(protect_from_interrupts(self._pump))
-                    tasks.start_soon(protect_from_interrupts(self._announce))
-                    tasks.start_soon(protect_from_interrupts(self._run_errands))
+                    tasks.start_soon(protect_from_interrupts(self._pump.run))
+                    tasks.start_soon(protect_from_interrupts(self._announcer.run))
+                    tasks.start_soon(protect_from_interrupts(self._errands.run), tasks)
                     current.opened(self)
                     self._ready.set()
                     if self._opened is not None:
@@ -353,26 +350,26 @@ class Pipeline:
                 self._state = _CLOSED
                 current.closed(self)
                 self._write_off()
-                self._sources.close()
+                self._pump.close()
                 self._finished.set()
                 if self._opened is not None:
                     self._opened.set()
-                self._give_up_errands()
-                self._on_progress()
+                self._errands.give_up()
+                self._progress.tell()
 
     async def _end(self, tasks: TaskGroup) -> None:
         """Settle what was accepted, in time; then stop everything."""
         current.closed(self)
         self.door.end()
         with anyio.move_on_after(self._shutdown_timeout):
-            await self._until(lambda: self.door.is_closed)
-            self._tell_news()
+            await self._progress.until(lambda: self.door.is_closed)
+            self._announcer.tell()
             for route in self._routes:
                 route.close()
-            await self._until(lambda: not self._serving)
+            await self._progress.until(lambda: not self._serving)
         tasks.cancel_scope.cancel()
         with anyio.CancelScope(shield=True):
-            await self._until(lambda: not self._serving)
+            await self._progress.until(lambda: not self._serving)
 
     def _write_off(self) -> None:
         """Count and tell what is left, however it came to that.
@@ -385,9 +382,8 @@ class Pipeline:
             route.lose_rest()
         lost = self.door.abandon(SHUTDOWN)
         if lost:
-            self._news.add(DOOR, SHUTDOWN, lost)
-        for where, reason, count, error in self._news.take():
-            self._tell_on_stderr(_news_message(where, reason, count, error))
+            self._announcer.news.add(DOOR, SHUTDOWN, lost)
+        self._announcer.tell_on_stderr()
 
     # Routes.
 
@@ -415,24 +411,15 @@ class Pipeline:
         return self._adopt(Route(sink, **route_options), strict="name" in route_options)
 
     def _adopt(self, route: Route, *, strict: bool) -> str:
-        with self._lock:
-            taken = {other.name for other in self._routes}
-            name, number = route.name, 1
-            while name in taken or name == DOOR:
-                if strict:
-                    raise ConfigurationError.of("Route.name", name, "a name that no route has yet")
-                number += 1
-                name = f"{route.name}-{number}"
-            route.claim(name)
-            self._attach(route)
-            self._routes = (*self._routes, route)
-            self._count_encoders()
-        if self._here is not None:
-            self._ask(self._serve_new, (route,))
-        return name
+        self._routes.adopt(route, self._attach, strict=strict)
+        if self._errands is not None:
+            self._errands.ask(self._serve_new, (route,))
+        return route.name
 
     def _attach(self, route: Route) -> None:
-        route.attach(self._news, self._on_gate, self._on_progress, slack=self._capacity)
+        route.attach(
+            self._announcer.news, self._gate.hold, self._progress.tell, slack=self._capacity
+        )
 
     def _begin(self, route: Route) -> None:
         # Also one that was removed meanwhile, if it was offered records before.
@@ -451,7 +438,7 @@ class Pipeline:
             await route.serve()
         finally:
             self._serving.discard(route)
-            self._on_progress()
+            self._progress.tell()
 
     def remove(self, route_id: str, /) -> None:
         """Remove a route; what it holds is still delivered. From any thread.
@@ -460,17 +447,14 @@ class Pipeline:
             ConfigurationError: there is no such route.
         """
         if not self._discard(route_id):
-            known = ", ".join(route.name for route in self._routes) or "none, there is no route"
+            known = ", ".join(self._routes.names) or "none, there is no route"
             raise ConfigurationError.of("route id", route_id, known)
 
     def _discard(self, route_id: str) -> bool:
-        with self._lock:
-            found = [route for route in self._routes if route.name == route_id]
-            self._routes = tuple(route for route in self._routes if route.name != route_id)
-            self._count_encoders()
-        for route in found:
-            self._call_here(route.close)
-        return bool(found)
+        route = self._routes.discard(route_id)
+        if route is not None and self._here is not None:
+            self._here.call(route.close)
+        return route is not None
 
     def add_callback(
         self, function: Callable[[dict[str, Any]], Any], name: str | None = None
@@ -486,10 +470,6 @@ class Pipeline:
     def remove_callback(self, callback_id: str, /) -> None:
         """Stop calling a callback; an unknown id is no error."""
         self._discard(callback_id)
-
-    def _count_encoders(self) -> None:
-        encoders = [route.encoder for route in self._routes if route.encoder is not None]
-        self._shared = frozenset(e for e in encoders if encoders.count(e) > 1)
 
     # Levels.
 
@@ -509,158 +489,14 @@ class Pipeline:
         """Set the root level, and whether console routes write JSON or colours."""
         if level is not None:
             self.set_level(None, level)
-        if json is None and color is None:
-            return
-        with self._lock:
-            for route in self._routes:
-                encoder_for = getattr(route.sink, "encoder_for", None)
-                if encoder_for is not None:
-                    route.encoder = encoder_for(json=json, color=color)
-            self._count_encoders()
-
-    def wants(self, level_no: int) -> bool:
-        """Whether any route may take a record of this level."""
-        return any(route.level.no <= level_no for route in self._routes)
-
-    # The pump.
-
-    async def _pump(self) -> None:
-        enter_origins(frozenset((PROCESSORS,)))
-        door = self.door
-        while True:
-            records = door.take()
-            if records:
-                await self._pass_on(records)
-                await checkpoint()
-            elif not await door.sleep():
-                self._on_progress()
-                return
-
-    async def _pass_on(self, records: list[Record]) -> None:
-        """Take records from the door to the routes, and settle them there whatever happens."""
-        taken = len(records)
-        try:
-            special = any([r.extra is not None for r in records])
-            if special:
-                await self._prepare([r for r in records if r.extra is not None])
-            lowest = self.thresholds.lowest
-            if self._processors:
-                records = [r for r in [await self._process(r) for r in records] if r is not None]
-                special, lowest = True, 0
-            if records:
-                self._offer(Chunk(records, lowest, special, self._shared))
-        except Exception as error:
-            self.door.lose(taken, "error")
-            self._news.add(DOOR, "error", taken, describe(error))
-        else:
-            self.door.settle(len(records), taken - len(records))
-        self._on_progress()
-
-    def _offer(self, chunk: Chunk) -> None:
-        for route in self._routes:
-            route.offer(chunk)
-        enter_origins(frozenset((PROCESSORS,)))
-
-    async def _prepare(self, records: Sequence[Record]) -> None:
-        """Do what few records need: await lazy values, find the source lines of exceptions."""
-        for record in records:
-            lazy = record.extra is not None and record.extra.lazy
-            if lazy and any(route.wants(record) for route in self._routes):
-                await settle_lazy(record)
-        await self._sources.fill([r.exception for r in records if r.exception is not None])
-
-    async def _process(self, record: Record) -> Record | None:
-        if PROCESSORS in record.origins:  # logged by a processor: it would go round in circles
-            return record
-        for processor in self._processors:
-            try:
-                result: Any = processor(record)
-                if inspect.isawaitable(result):
-                    with anyio.fail_after(self._processor_timeout):
-                        result = await result
-                if result is None:
-                    return None
-                if not isinstance(result, Record):
-                    raise TypeError(f"a processor returned {type(result).__name__}, not a Record")
-                record = result
-            except BaseException as error:
-                if not survivable(error):
-                    raise
-                record = _without_step(record, processor, error)
-        return record
-
-    # Callers that wait, and news.
-
-    def _on_gate(self, route: Route, shut: bool) -> None:
-        """Let callers wait while a route that asks for it is congested, and moves."""
-        if shut and route not in self._gating:
-            self._gating.add(route)
-            self.door.gate(True)
-            if self._tasks is not None:
-                self._tasks.start_soon(self._watch, route)
-        elif not shut and route in self._gating:
-            self._gating.discard(route)
-            if not self._gating:
-                self.door.gate(False)
-
-    async def _watch(self, route: Route) -> None:
-        while route in self._gating:
-            await anyio.sleep(max(route.check_progress(), 0.001))
-
-    def _on_progress(self) -> None:
-        if self._progress:
-            for event in self._progress:
-                event.set()
-            self._progress = []
-
-    async def _until(self, reached: Callable[[], bool]) -> None:
-        while not reached():
-            event = anyio.Event()
-            self._progress.append(event)
-            await event.wait()
-
-    def _on_news(self) -> None:
-        here, alarm = self._here, self._news_alarm
-        if here is not None and alarm is not None:
-            here.call(alarm.set)
-
-    async def _announce(self) -> None:
-        """Tell of losses in band: soon after the first, then at most every few seconds."""
-        while True:
-            alarm = self._news_alarm = anyio.Event()
-            if not self._news:
-                await alarm.wait()
-            await anyio.sleep(0.1)
-            self._tell_news()
-            await anyio.sleep(NEWS_INTERVAL)
-
-    def _tell_news(self) -> None:
-        for where, reason, count, error in self._news.take():
-            message = _news_message(where, reason, count, error)
-            # A route that fails is not told of it, or telling would go round in circles.
-            origins = frozenset((where,)) if reason != FULL else frozenset[str]()
-            record = _own_record(
-                message, {"route": where, "reason": reason, "count": count}, origins
-            )
-            if any(route.wants(record) for route in self._routes):
-                self._offer(Chunk([record]))
-            else:
-                self._tell_on_stderr(message)
-
-    def _tell_on_stderr(self, message: str) -> None:
-        try:
-            sys.stderr.write(f"logflume: {message}\n")
-        except Exception:
-            pass
+        if json is not None or color is not None:
+            self._routes.configure_consoles(json=json, color=color)
 
     # What became of the records.
 
     def stats(self) -> Stats:
         """Return a look at the ledger; any thread, any time."""
-        return Stats(
-            door=self.door.counts(),
-            routes={route.name: route.account.counts() for route in self._routes},
-        )
+        return Stats(door=self.door.counts(), routes=self._routes.counts())
 
     async def flush(self, timeout: float | None = None) -> FlushReport:
         """Wait until what was accepted before is settled on every route; from any loop.
@@ -715,7 +551,8 @@ class Pipeline:
                 reports.append(self._report())
             done()
 
-        self._ask(flush_there, otherwise=answer)
+        assert self._errands is not None
+        self._errands.ask(flush_there, otherwise=answer)
 
     def _report(self) -> FlushReport:
         """Say what is pending now, when there is nothing left to wait for."""
@@ -729,82 +566,14 @@ class Pipeline:
         goal = door.accepted
         goals: dict[Route, int] = {}
         with anyio.move_on_after(timeout):
-            await self._until(lambda: door.settled >= goal)
+            await self._progress.until(lambda: door.settled >= goal)
             goals = {route: route.account.received for route in self._routes}
             for route in goals:
                 route.hurry()
-            await self._until(lambda: all(r.account.settled >= n for r, n in goals.items()))
+            await self._progress.until(
+                lambda: all(r.account.settled >= n for r, n in goals.items())
+            )
         pending = {r.name: n - r.account.settled for r, n in goals.items()}
         pending[DOOR] = goal - door.settled
         pending = {name: n for name, n in pending.items() if n > 0}
         return FlushReport(not pending, pending)
-
-    # Tasks for those who cannot start one themselves: other threads, and callbacks of the loop,
-    # where anyio knows of no task and so of no backend.
-
-    def _ask(
-        self,
-        function: Callable[..., Coroutine[Any, Any, object]],
-        args: tuple[Any, ...] = (),
-        otherwise: Callable[[], object] | None = None,
-    ) -> None:
-        """Start a task on the loop, from anywhere; call `otherwise` if that comes too late."""
-        self._errands.append((function, args, otherwise))
-        assert self._here is not None
-        if not self._here.call(self._wake_errands) or self._finished.is_set():
-            self._give_up_errands()
-
-    def _wake_errands(self) -> None:
-        if self._errand_alarm is not None:
-            self._errand_alarm.set()
-
-    async def _run_errands(self) -> None:
-        assert self._tasks is not None
-        while True:
-            alarm = self._errand_alarm = anyio.Event()
-            while self._errands:
-                function, args, _ = self._errands.popleft()
-                self._tasks.start_soon(protect_from_interrupts(function), *args)
-            await alarm.wait()
-
-    def _give_up_errands(self) -> None:
-        while True:
-            try:
-                *_, otherwise = self._errands.popleft()
-            except IndexError:
-                return
-            if otherwise is not None:
-                otherwise()
-
-    def _call_here(self, callback: Callable[[], object]) -> None:
-        here = self._here
-        if here is not None:
-            here.call(callback)
-
-
-def _without_step(record: Record, processor: Processor, error: BaseException) -> Record:
-    """Return the record as it goes on when a processor fails: without that step, and saying so.
-
-    A processor with `fail_closed = True` guards secrets: nothing that it did not see may pass.
-    """
-    name = getattr(processor, "__name__", type(processor).__name__)
-    note = {"logflume.failed_processor": name, "logflume.error": type(error).__name__}
-    if getattr(processor, "fail_closed", False):
-        return record.replace(message=f"<withheld: {name} failed>", fields=note).bare()
-    return record.replace(fields={**record.fields, **note})
-
-
-def _own_record(message: str, fields: dict[str, Any], origins: frozenset[str]) -> Record:
-    code = _own_record.__code__
-    return Record(
-        time.time_ns(), WARNING, message, (), fields, {}, {}, "logflume", code, 0,
-        threading.current_thread().name, None, Extra(origins=origins), fields, message,
-    )  # fmt: skip
-
-
-def _news_message(where: str, reason: str, count: int, error: str | None) -> str:
-    at = "at the door" if where == DOOR else f"by route {where!r}"
-    if not count:
-        return f"route {where!r}: {reason}"
-    records = "record" if count == 1 else "records"
-    return f"{count:,} {records} dropped {at}: {reason}" + (f" ({error})" if error else "")

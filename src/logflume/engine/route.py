@@ -22,12 +22,11 @@ from ..errors import ConfigurationError, PipelineError, Rejected, Retryable
 from ..level import Level, parse_level
 from ..protocols import Encoder, Filter, Sink, SinkBatch
 from ..record import Record
-from ..snapshot import safe_str
 from .backend import survivable
 from .batch import Batch, positive
 from .buffer import Buffer
 from .chunk import Chunk, encode
-from .ledger import Account, News
+from .ledger import Account, News, describe
 from .retry import Retry
 
 __all__ = ["Route"]
@@ -514,9 +513,3 @@ class Route:
             if record.extra is not None:
                 origins |= record.extra.origins
         enter_origins(origins)
-
-
-def describe(error: BaseException) -> str:
-    """Say what an error is, in one short line."""
-    text = safe_str(error).replace("\n", " ")[:200]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
