@@ -14,7 +14,7 @@ from logflume import Level, Record
 from logflume.engine import current
 from logflume.engine.backend import whereabouts
 from logflume.level import TRACE, Thresholds
-from logflume.logger import DONE, connect
+from logflume.capture import DONE, connect
 
 __all__ = ["Taken", "captured", "record_of"]
 

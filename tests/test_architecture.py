@@ -2,8 +2,8 @@
 for types count, too.
 
     L0  plain values           the standard library, msgspec, and each other
-    L1  logger, processors,    L0; pure: no anyio, nothing that does I/O or waits
-        encoders
+    L1  the call site,         L0; pure: no anyio, nothing that does I/O or waits
+        processors, encoders
     L2  engine, sinks          L0, L1, anyio; the engine knows plug-ins only through protocols
 """
 
@@ -18,6 +18,8 @@ import pytest
 
 SRC = Path(__file__).parents[1] / "src" / "logflume"
 MODULES = sorted(SRC.rglob("*.py"))
+
+CALL_SITE = {"capture", "catch", "lazy", "logger"}
 
 L0 = {
     "context",
@@ -63,7 +65,7 @@ OUTSIDE = {  # what each part may import beside the standard library
     SINKS: {"anyio", "aiofiles"},
 }
 
-MOST_LINES = 400
+MOST_LINES = 450
 
 
 def name_of(path: Path) -> str:
@@ -75,7 +77,9 @@ def name_of(path: Path) -> str:
 def part_of(name: str) -> str:
     """Return the layer or package that a module belongs to."""
     top = name.partition(".")[0]
-    return "L0" if top in L0 else top
+    if top in L0:
+        return "L0"
+    return "logger" if top in CALL_SITE else top
 
 
 def imports(path: Path) -> tuple[set[str], set[str]]:
@@ -127,7 +131,7 @@ def test_a_module_imports_only_what_its_layer_allows(path: Path) -> None:
     assert "" not in own, "nothing inside imports the package's public face"
     allowed = {
         "L0": {"L0"},
-        "logger": {"L0"},
+        "logger": {"L0", "logger"},
         ENCODERS: {"L0"},
         PROCESSORS: {"L0"},
         "engine": {"L0", "logger", "engine"},

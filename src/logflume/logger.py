@@ -1,116 +1,42 @@
-"""The call site: level methods, bound fields and the capture of a record.
-
-Capture runs in the caller, at every enabled call, so everything here is written to be short in
-machine time: one flat record, no lock, no call that can be put off. What a logger knows of the
-engine is an `Intake`; which one is current is said by `connect`.
-"""
+"""The call site: loggers, their level methods and bound fields."""
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import inspect
 import sys
-import time
-import weakref
-from _thread import get_ident
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from types import CodeType, FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from . import level as levels
-from .context import context, get_context
-from .exception import take_exception
-from .level import Level, Thresholds, coerce_level
-from .record import Extra, Record
-from .snapshot import SCALARS, safe_str, snapshot, snapshot_args, snapshot_fields, type_name
+from .capture import (
+    PLAIN,
+    WITH_EXCEPTION,
+    Options,
+    Source,
+    level_method,
+    log_with,
+    named_method,
+    source_of,
+)
+from .catch import Catch
+from .context import context
+from .level import Level, coerce_level
+from .snapshot import snapshot_fields
 
 if TYPE_CHECKING:
+    from .protocols import Controls
     from .stats import FlushReport
-    from .protocols import Controls, Intake
 
-__all__ = ["Logger", "get_logger"]
+__all__ = ["Logger", "control", "get_logger"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-
-class _Done(Coroutine[Any, Any, None]):
-    """What an `a...` method returns when there is nothing to wait for: done from the start.
-
-    Awaiting it costs a third of a coroutine, and one serves all. It is a Coroutine in every other
-    respect, so that `create_task(log.ainfo(...))` and `start_soon(log.ainfo, ...)` work.
-    """
-
-    __slots__ = ()
-    __name__ = __qualname__ = "logflume.done"
-
-    # An iterator that is at its end, got by a C function: no Python frame is entered.
-    __await__ = cast("Any", staticmethod(iter(()).__iter__))
-
-    def send(self, value: Any, /) -> Any:
-        raise StopIteration
-
-    def throw(self, *exc: Any) -> Any:
-        raise exc[1] if len(exc) > 1 and exc[1] is not None else exc[0]
-
-    def close(self) -> None:
-        pass
-
-
-DONE = _Done()
-
-
-class Source:
-    """What all loggers of one name share: the name, and the number below which they are silent."""
-
-    __slots__ = ("__weakref__", "name", "threshold")
-
-    def __init__(self, name: str, threshold: int) -> None:
-        self.name = name
-        self.threshold = threshold
-
-
-_sources: weakref.WeakValueDictionary[str, Source] = weakref.WeakValueDictionary()
-_thresholds = Thresholds(levels.INFO)
-_intake: Intake
 _current: Callable[[], Controls]
-_whereabouts: Callable[[], tuple[str, str | None]]
-
-
-def connect(
-    intake: Intake,
-    thresholds: Thresholds,
-    whereabouts: Callable[[], tuple[str, str | None]],
-) -> None:
-    """Send what is logged from now on to this intake, at these levels.
-
-    `whereabouts` names the current thread and task of calls from other threads than the intake's.
-    """
-    global _intake, _thresholds, _whereabouts
-    _whereabouts = whereabouts
-    _thresholds = thresholds
-    _intake = intake
-    refresh_thresholds()
 
 
 def control(current: Callable[[], Controls]) -> None:
     """Say how to reach the pipeline that `log.add()` and its like act on."""
     global _current
     _current = current
-
-
-def refresh_thresholds() -> None:
-    """Bring all loggers to the levels of the current thresholds."""
-    for source in list(_sources.values()):
-        source.threshold = _thresholds.of(source.name)
-
-
-def _source_of(name: str) -> Source:
-    source = _sources.get(name)
-    if source is None:
-        source = _sources.setdefault(name, Source(name, 0))
-        source.threshold = _thresholds.of(name)
-    return source
 
 
 def get_logger(name: str | None = None, /, **fields: Any) -> Logger:
@@ -123,98 +49,15 @@ def get_logger(name: str | None = None, /, **fields: Any) -> Logger:
             name = sys._getframe(1).f_globals.get("__name__")
         except ValueError:
             pass
-    return Logger(_source_of(str(name or "root")), snapshot_fields(fields))
-
-
-class Options:
-    """What `opt()` was given: how the next calls of this logger capture."""
-
-    __slots__ = ("depth", "exception", "lazy")
-
-    def __init__(self, depth: int, lazy: bool, exception: Any) -> None:
-        self.depth = depth
-        self.lazy = lazy
-        self.exception = exception
-
-    def with_exception(self) -> Options:
-        """Return the same, with the exception being handled if none was given."""
-        if self.exception is not None:
-            return self
-        return Options(self.depth, self.lazy, True)
-
-
-def _method(level: Level, *, waits: bool) -> Any:
-    """Make a level method. All come from this one body: a call to a shared one would cost a
-    tenth of the time of a whole log call."""
-    no = level.no
-    nothing = DONE if waits else None
-    getframe = sys._getframe
-    time_ns = time.time_ns
-
-    def method(self: Logger, message: Any, /, *args: Any, **fields: Any) -> Any:
-        source = self._source
-        if no < source.threshold:
-            return nothing
-        try:
-            for value in fields.values():
-                if type(value) not in SCALARS:
-                    fields = snapshot_fields(fields)
-                    break
-            if args:
-                args = snapshot_args(args)
-            if type(message) is not str:
-                message = safe_str(message)
-            context = get_context()
-            extra = None
-            if type(context) is not dict:
-                extra = Extra(origins=context.origins)  # type: ignore[attr-defined]
-            frame = getframe(1)
-            intake = _intake
-            if get_ident() == intake.ident:
-                thread = intake.thread
-                task = intake.task_of(intake.loop)
-                if task is not None and type(task) is not str:
-                    task = task.get_name()
-                record = Record(
-                    time_ns(), level, message, args, fields, self._bound, context,
-                    source.name, frame.f_code, frame.f_lasti, thread, task, extra,
-                )  # fmt: skip
-                if len(intake.queue) < intake.mark:
-                    intake.queue.append(record)
-                    return nothing
-                return intake.asubmit(record) if waits else intake.submit(record)  # type: ignore[func-returns-value]
-            thread, task = _whereabouts()
-            record = Record(
-                time_ns(), level, message, args, fields, self._bound, context,
-                source.name, frame.f_code, frame.f_lasti, thread, task, extra,
-            )  # fmt: skip
-            if waits:
-                return intake.asubmit_from_afar(record)
-            return intake.submit_from_afar(record)  # type: ignore[func-returns-value]
-        except Exception as error:
-            return _rescue(self, level, message, error, waits)
-
-    return method
+    return Logger(source_of(str(name or "root")), snapshot_fields(fields))
 
 
 def _method_with_options(level: Level, *, waits: bool) -> Any:
     """Make a level method that goes the long way, with the logger's options."""
 
     def method(self: LoggerWithOptions, message: Any, /, *args: Any, **fields: Any) -> Any:
-        return self._log(level, message, args, fields, self._options, waits)
+        return log_with(self, level, message, args, fields, self._options, waits)
 
-    return method
-
-
-def _named(method: Any, level: Level, *, waits: bool) -> Any:
-    name = level.name.lower()
-    method.__name__ = f"a{name}" if waits else name
-    method.__qualname__ = f"Logger.{method.__name__}"
-    method.__doc__ = (
-        f"Log at {level.name} and wait for room: accepted once this returns."
-        if waits
-        else f"Log at {level.name} from anywhere, without waiting where a loop runs."
-    )
     return method
 
 
@@ -284,13 +127,13 @@ class Logger:
     else:
         for _level in levels.LEVELS.values():
             for _waits in (False, True):
-                _made = _named(_method(_level, waits=_waits), _level, waits=_waits)
+                _made = named_method(level_method(_level, waits=_waits), _level, waits=_waits)
                 locals()[_made.__name__] = _made
         del _level, _waits, _made
 
     def exception(self, message: object, /, *args: object, **fields: object) -> None:
         """Log at ERROR with the exception being handled."""
-        self._log(levels.ERROR, message, args, fields, _WITH_EXCEPTION, False)
+        log_with(self, levels.ERROR, message, args, fields, WITH_EXCEPTION, False)
 
     def aexception(
         self, message: object, /, *args: object, **fields: object
@@ -298,12 +141,12 @@ class Logger:
         """Log at ERROR with the exception being handled, and wait for room."""
         return cast(
             "Coroutine[Any, Any, None]",
-            self._log(levels.ERROR, message, args, fields, _WITH_EXCEPTION, True),
+            log_with(self, levels.ERROR, message, args, fields, WITH_EXCEPTION, True),
         )
 
     def log(self, level: str | int, message: object, /, *args: object, **fields: object) -> None:
         """Log at a level given by name or number; an unknown name is kept, at INFO's number."""
-        self._log(coerce_level(level), message, args, fields, _PLAIN, False)
+        log_with(self, coerce_level(level), message, args, fields, PLAIN, False)
 
     def alog(
         self, level: str | int, message: object, /, *args: object, **fields: object
@@ -311,7 +154,7 @@ class Logger:
         """Log at a level given by name or number, and wait for room."""
         return cast(
             "Coroutine[Any, Any, None]",
-            self._log(coerce_level(level), message, args, fields, _PLAIN, True),
+            log_with(self, coerce_level(level), message, args, fields, PLAIN, True),
         )
 
     def is_enabled_for(self, level: str | int) -> bool:
@@ -430,48 +273,6 @@ class Logger:
     def _with(self, bound: dict[str, Any]) -> Logger:
         return Logger(self._source, bound)
 
-    def _log(
-        self,
-        level: Level,
-        message: Any,
-        args: tuple[Any, ...],
-        fields: dict[str, Any],
-        options: Options,
-        waits: bool,
-    ) -> Coroutine[Any, Any, None] | None:
-        """Log the long way: two frames below the caller."""
-        if level.no < self._source.threshold:
-            return DONE if waits else None
-        try:
-            code, lasti = _caller(2 + options.depth)
-            record = Record(
-                time.time_ns(),
-                level,
-                safe_str(message) if type(message) is not str else message,
-                args,
-                fields,
-                self._bound,
-                get_context(),
-                self._source.name,
-                code,
-                lasti,
-                *_whereabouts(),
-            )
-            origins = getattr(record.context, "origins", frozenset())
-            # Not by its truth: an exception may be false.
-            exception = None
-            if options.exception is not None and options.exception is not False:
-                exception = take_exception(options.exception)
-            if origins or exception or options.lazy:
-                record.extra = Extra(exception, origins, options.lazy)
-            if options.lazy and _intake.wants(level.no):
-                return _submit_lazy(record, waits)
-            record.args = snapshot_args(args)
-            record.call_fields = snapshot_fields(fields)
-            return _submit(record, waits)
-        except Exception as error:
-            return cast("Any", _rescue(self, level, message, error, waits))
-
 
 class LoggerWithOptions(Logger):
     """A logger on which `opt()` was called."""
@@ -491,13 +292,23 @@ class LoggerWithOptions(Logger):
     if not TYPE_CHECKING:
         for _level in levels.LEVELS.values():
             for _waits in (False, True):
-                _made = _named(_method_with_options(_level, waits=_waits), _level, waits=_waits)
+                _made = named_method(
+                    _method_with_options(_level, waits=_waits), _level, waits=_waits
+                )
                 locals()[_made.__name__] = _made
         del _level, _waits, _made
 
     def log(self, level: str | int, message: object, /, *args: object, **fields: object) -> None:
         """Log at a level given by name or number."""
-        self._log(coerce_level(level), message, args, fields, self._options, False)
+        log_with(
+            self,
+            coerce_level(level),
+            message,
+            args,
+            fields,
+            self._options,
+            False,
+        )
 
     def alog(
         self, level: str | int, message: object, /, *args: object, **fields: object
@@ -505,208 +316,48 @@ class LoggerWithOptions(Logger):
         """Log at a level given by name or number, and wait for room."""
         return cast(
             "Coroutine[Any, Any, None]",
-            self._log(coerce_level(level), message, args, fields, self._options, True),
+            log_with(
+                self,
+                coerce_level(level),
+                message,
+                args,
+                fields,
+                self._options,
+                True,
+            ),
         )
 
     def exception(self, message: object, /, *args: object, **fields: object) -> None:
         """Log at ERROR with the exception given to `opt`, or else the one being handled."""
-        self._log(levels.ERROR, message, args, fields, self._options.with_exception(), False)
+        options = self._options.with_exception()
+        log_with(
+            self,
+            levels.ERROR,
+            message,
+            args,
+            fields,
+            options,
+            False,
+        )
 
     def aexception(
         self, message: object, /, *args: object, **fields: object
     ) -> Coroutine[Any, Any, None]:
         """Log at ERROR as `exception` does, and wait for room."""
+        options = self._options.with_exception()
         return cast(
             "Coroutine[Any, Any, None]",
-            self._log(levels.ERROR, message, args, fields, self._options.with_exception(), True),
+            log_with(
+                self,
+                levels.ERROR,
+                message,
+                args,
+                fields,
+                options,
+                True,
+            ),
         )
-
-
-_PLAIN = Options(0, False, None)
-_WITH_EXCEPTION = Options(0, False, True)
-
-
-class Catch:
-    """A block or function whose exceptions are logged: what `Logger.catch` returns."""
-
-    def __init__(
-        self,
-        logger: Logger,
-        exception: type[BaseException] | tuple[type[BaseException], ...],
-        level: Level,
-        reraise: bool,
-        default: Any,
-        message: str,
-    ) -> None:
-        self._logger = logger
-        self._exception = exception
-        self._level = level
-        self._reraise = reraise
-        self._default = default
-        self._message = message
-        self._depth = 0
-
-    def __enter__(self) -> Catch:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool:
-        if exc is None or not isinstance(exc, self._exception):
-            return False
-        options = Options(self._depth, False, exc)
-        self._logger._log(self._level, self._message, (), {}, options, False)
-        return not self._reraise
-
-    def __call__(self, function: F) -> F:
-        """Wrap a function: its caller is the call site of what is logged."""
-        catch = Catch(
-            self._logger,
-            self._exception,
-            self._level,
-            self._reraise,
-            self._default,
-            self._message,
-        )
-        catch._depth = 1
-        return cast("F", functools.wraps(function)(_guarded(function, catch, self._default)))
-
-
-def _guarded(function: Callable[..., Any], catch: Catch, default: Any) -> Callable[..., Any]:
-    if inspect.iscoroutinefunction(function):
-
-        async def coroutine(*args: Any, **kwargs: Any) -> Any:
-            with catch:
-                return await function(*args, **kwargs)
-            return default
-
-        return coroutine
-    if inspect.isasyncgenfunction(function):
-
-        async def async_generator(*args: Any, **kwargs: Any) -> Any:
-            with catch:
-                async with contextlib.aclosing(function(*args, **kwargs)) as items:
-                    step, given = items.asend, None
-                    while True:
-                        try:
-                            item = await step(given)
-                        except StopAsyncIteration:
-                            return
-                        # What PEP 380 does for `yield from`, which async generators lack.
-                        try:
-                            step, given = items.asend, (yield item)
-                        except GeneratorExit:
-                            raise
-                        except BaseException as error:
-                            step, given = items.athrow, error
-
-        return async_generator
-    if inspect.isgeneratorfunction(function):
-
-        def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-            with catch:
-                return (yield from function(*args, **kwargs))
-            return default
-
-        return generator
-
-    def plain(*args: Any, **kwargs: Any) -> Any:
-        with catch:
-            return function(*args, **kwargs)
-        return default
-
-    return plain
 
 
 def _unpickle(name: str, bound: dict[str, Any]) -> Logger:
-    return Logger(_source_of(name), bound)
-
-
-def _nowhere() -> None:
-    """The call site of a record that was logged from no Python code."""
-
-
-def _caller(depth: int) -> tuple[CodeType, int]:
-    try:
-        frame: FrameType = sys._getframe(depth + 1)
-    except (ValueError, OverflowError):  # the stack is shallower: called from C, or too deep
-        return _nowhere.__code__, 0
-    return frame.f_code, frame.f_lasti
-
-
-def _submit(record: Record, waits: bool) -> Coroutine[Any, Any, None] | None:
-    intake = _intake
-    if get_ident() == intake.ident:
-        return intake.asubmit(record) if waits else intake.submit(record)  # type: ignore[func-returns-value]
-    return intake.asubmit_from_afar(record) if waits else intake.submit_from_afar(record)  # type: ignore[func-returns-value]
-
-
-def _submit_lazy(record: Record, waits: bool) -> Coroutine[Any, Any, None] | None:
-    """Call the sync callables now; async ones are awaited here if the caller can wait."""
-    record.args = tuple([_call(value) for value in record.args])
-    record.call_fields = {key: _call(value) for key, value in record.call_fields.items()}
-    if not waits:
-        return _submit(record, False)
-    return _await_then_submit(record)
-
-
-async def _await_then_submit(record: Record) -> None:
-    await settle_lazy(record)
-    submitted = _submit(record, True)
-    if submitted is not None:
-        await submitted
-
-
-async def settle_lazy(record: Record) -> None:
-    """Await what the async callables of a lazy record returned, in place. Never raises."""
-    record.args = tuple([await _value_of(value) for value in record.args])
-    record.call_fields = {key: await _value_of(v) for key, v in record.call_fields.items()}
-    if record.extra is not None:
-        record.extra.lazy = False
-
-
-class Pending:
-    """The awaitable that an async callable of a lazy record returned, not yet awaited."""
-
-    __slots__ = ("awaitable",)
-
-    def __init__(self, awaitable: Awaitable[Any]) -> None:
-        self.awaitable = awaitable
-
-    def __repr__(self) -> str:
-        return "<not evaluated>"
-
-
-def _call(value: Any) -> Any:
-    if not callable(value):
-        return snapshot(value)
-    try:
-        result = value()
-        return Pending(result) if inspect.isawaitable(result) else snapshot(result)
-    except Exception as error:
-        return f"<lazy value failed: {type_name(error)}>"
-
-
-async def _value_of(value: Any) -> Any:
-    if not isinstance(value, Pending):
-        return value
-    try:
-        return snapshot(await value.awaitable)
-    except Exception as error:
-        return f"<lazy value failed: {type_name(error)}>"
-
-
-def _rescue(logger: Logger, level: Level, message: Any, error: Exception, waits: bool) -> Any:
-    """Log what is left of a call whose capture failed: nothing reaches the caller."""
-    try:
-        record = Record(
-            time.time_ns(), level, safe_str(message), (),
-            {"logflume.capture_error": type_name(error)}, logger._bound, {},
-            logger._source.name, *_caller(2), *_whereabouts(),
-        )  # fmt: skip
-        return _submit(record, waits)
-    except Exception:
-        return DONE if waits else None
+    return Logger(source_of(name), bound)

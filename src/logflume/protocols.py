@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from itertools import accumulate
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from .stats import FlushReport
 from .record import Record
+from .stats import FlushReport
 
 __all__ = ["Controls", "Encoder", "Filter", "Intake", "Processor", "Sink", "SinkBatch"]
 
-Processor: TypeAlias = Callable[[Record], "Record | None | Awaitable[Record | None]"]
+Processor: TypeAlias = Callable[[Record], "Record | Awaitable[Record | None] | None"]
 """`Record -> Record | None`, sync or async; None means filtered."""
 
 Filter: TypeAlias = Callable[[Record], bool]
@@ -98,8 +98,9 @@ class Sink(Protocol):
     than the route's timeout, counts as a failure of all that `batch.advance` has not passed.
 
     A sink may have attributes: `name: str`; `route_defaults: dict`, the options that a Route
-    takes on where its user says nothing; `wants_blocks = True`, see `SinkBatch`; `one_by_one = True`, if a failure concerns only the first
-    record not passed, and the others are to be sent again.
+    takes on where its user says nothing; `wants_blocks = True`, see `SinkBatch`;
+    `one_by_one = True`, if a failure concerns only the first record not passed, and the others are
+    to be sent again.
     """
 
     async def open(self) -> None: ...

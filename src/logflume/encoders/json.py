@@ -109,10 +109,7 @@ class Json:
                         message = renderer(fields)
                 r.rendered = message
             code = r.code
-            if message is template:
-                tail = tail_of(id(code) + r.lasti)
-            else:
-                tail = tail_of(template)
+            tail = tail_of(id(code) + r.lasti) if message is template else tail_of(template)
             if (
                 tail is None
                 or tail[0] is not code
@@ -193,9 +190,10 @@ class Json:
         shown = record.to_dict()
         fields = shown.pop("fields")
         for name, value in fields.items():
-            while name in shown:
-                name = f"{name}_"
-            shown[name] = value
+            free = name
+            while free in shown:
+                free = f"{free}_"
+            shown[free] = value
         return _dumps(shown, _LINE)
 
 

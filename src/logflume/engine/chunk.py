@@ -43,10 +43,12 @@ class Chunk:
 def encode(encoder: Encoder, records: Sequence[Record]) -> tuple[list[bytes], set[int]]:
     """Return the bytes of records, and the positions of those at which the encoder fails."""
     try:
-        return encoder.encode_many(records), set()
+        encoded = encoder.encode_many(records)
+        if len(encoded) == len(records):
+            return encoded, set()
     except Exception:
         pass  # find out below which record it was, and go on with the others
-    encoded: list[bytes] = []
+    encoded = []
     broken: set[int] = set()
     for position, record in enumerate(records):
         try:

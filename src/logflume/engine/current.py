@@ -17,7 +17,8 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from ..logger import DONE, connect, control
+from ..capture import DONE, connect
+from ..logger import control
 from ..protocols import Encoder
 from ..record import Record
 from .backend import in_loop, whereabouts

@@ -28,8 +28,8 @@ from typing import Any
 import anyio
 from anyio.lowlevel import cancel_shielded_checkpoint, checkpoint_if_cancelled
 
+from ..capture import DONE
 from ..level import ERROR
-from ..logger import DONE
 from ..record import Record
 from ..stats import Counts
 from .backend import Loop, in_loop, running_loop

@@ -42,5 +42,5 @@ class Gate:
                 self._door.gate(False)
 
     async def _watch(self, route: Route) -> None:
-        while route in self._holders:
+        while route in self._holders:  # noqa: ASYNC110 - until a time that moves
             await anyio.sleep(max(route.check_progress(), 0.001))

@@ -1,8 +1,8 @@
 """The pipeline: the task group that takes records from the door through processors to routes.
 
 The pump is one task, each route another, and so are those who tell of losses and start what
-other threads ask for. All are shielded from the cancellation of whoever opened the pipeline: they end when it is closed,
-after what was accepted is settled or the shutdown timeout is over.
+other threads ask for. All are shielded from the cancellation of whoever opened the pipeline: they
+end when it is closed, after what was accepted is settled or the shutdown timeout is over.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import inspect
 import os
 import threading
-import weakref
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self
@@ -18,27 +17,24 @@ from typing import Any, Self
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
+from ..capture import refresh_thresholds
 from ..errors import ConfigurationError, PipelineError
 from ..level import INFO, Level, Thresholds, parse_level, parse_spec
-from ..logger import refresh_thresholds
 from ..protocols import Processor
-from ..stats import Counts, FlushReport, Stats
+from ..stats import FlushReport, Stats
 from . import current
-from .backend import Loop, in_loop, protect_from_interrupts, running_loop
+from .backend import in_loop, running_loop
 from .batch import positive
-from .door import DOOR, Door
-from .errands import Errands
-from .gate import Gate
+from .door import Door
 from .ledger import describe
-from .news import Announcer, tell_on_stderr
-from .progress import Progress
-from .pump import Pump
-from .route import SHUTDOWN, Route
+from .news import tell_on_stderr
+from .route import Route
 from .routes import Routes
+from .run import Run
 
 __all__ = ["Pipeline"]
 
-_NEW, _OPEN, _CLOSING, _CLOSED = "new", "open", "closing", "closed"
+_NEW, _OPEN, _CLOSING = "new", "open", "closing"
 
 
 class Pipeline:
@@ -93,19 +89,25 @@ class Pipeline:
         self._routes = Routes()
         self._state = _NEW
         self._thread: threading.Thread | None = None
-        self._start_over()
+        self._error: BaseException | None = None
+        self._host: TaskGroup | None = None
+        self._run = self._new_run()
         for sink in sinks:
             self.add(sink)
 
     @property
+    def _phase(self) -> str:
+        return "closed" if self.is_closed else self._state
+
+    @property
     def is_closed(self) -> bool:
         """Whether it was open once and no longer is."""
-        return self._state == _CLOSED
+        return self._run.finished.is_set()
 
     @property
     def is_dormant(self) -> bool:
         """Whether its thread is still to be started, by the first record."""
-        return self._state == _NEW
+        return self._state == _NEW and not self.is_closed
 
     @property
     def shutdown_timeout(self) -> float:
@@ -118,61 +120,35 @@ class Pipeline:
         self._shutdown_timeout = max(left, min(0.2, self._shutdown_timeout))
 
     def __repr__(self) -> str:
-        return f"<Pipeline {self._state}: {', '.join(self._routes.names)}>"
+        return f"<Pipeline {self._phase}: {', '.join(self._routes.names)}>"
 
-    def _start_over(self) -> None:
-        self._announcer = Announcer(self._routes)
-        news = self._announcer.news
-        self._progress = Progress()
-        self.door = Door(self._capacity, self._block_timeout, self._routes.wants_level, news)
-        self._gate = Gate(self.door)
-        self._pump = Pump(
-            self.door,
+    # Opening and closing.
+
+    def _new_run(self) -> Run:
+        return Run(
             self._routes,
             self.thresholds,
             self._processors,
-            self._processor_timeout,
-            news,
-            self._progress,
+            capacity=self._capacity,
+            block_timeout=self._block_timeout,
+            processor_timeout=self._processor_timeout,
         )
-        self._here: Loop | None = None
-        self._errands: Errands | None = None
-        self._tasks: TaskGroup | None = None
-        self._opened: anyio.Event | None = None
-        self._closing: anyio.Event | None = None
-        self._serving: set[Route] = set()
-        self._begun: weakref.WeakSet[Route] = weakref.WeakSet()
-        self._ready = threading.Event()
-        self._finished = threading.Event()
-        self._error: BaseException | None = None
-        self._host: TaskGroup | None = None
 
-    # Opening and closing.
+    @property
+    def door(self) -> Door:
+        """Where records come in."""
+        return self._run.door
 
     async def __aenter__(self) -> Self:
         self._claim()
         self._host = anyio.create_task_group()
         await self._host.__aenter__()
         try:
-            await self._open_in(self._host)
+            await self._run.open_in(self._host, self._on_open, self._on_close)
         except BaseException:
             await self._host.__aexit__(None, None, None)
             raise
         return self
-
-    async def _open_in(self, host: TaskGroup) -> None:
-        """Start all tasks, whatever happens to the current one meanwhile.
-
-        Not `host.start`: when cancelled, that waits for a task which waits to be closed.
-        """
-        opened = self._opened = anyio.Event()
-        host.start_soon(protect_from_interrupts(self._work))
-        try:
-            with anyio.CancelScope(shield=True):
-                await opened.wait()
-        except BaseException:  # asyncio's own cancellation heeds no shield
-            self._request_close()
-            raise
 
     async def __aexit__(
         self,
@@ -197,18 +173,18 @@ class Pipeline:
         """
         self._claim()
         async with anyio.create_task_group() as host:
-            await self._open_in(host)
+            await self._run.open_in(host, self._on_open, self._on_close)
             task_status.started(self)
-            assert self._closing is not None
+            assert self._run.closing is not None
             try:
-                await self._closing.wait()
+                await self._run.closing.wait()
             finally:
                 self._request_close()
 
     def __enter__(self) -> Self:
         self._claim()
         self.start_thread()
-        self._ready.wait()
+        self._run.ready.wait()
         if self._error is not None:
             raise PipelineError(f"the pipeline did not start: {self._error}") from self._error
         return self
@@ -227,33 +203,33 @@ class Pipeline:
         Raises:
             PipelineError: this is its loop's thread; use `await pipeline.aclose()`.
         """
-        here, thread = self._here, self._thread
+        here, thread = self._run.here, self._thread
         if thread is None and here is not None and threading.get_ident() == here.ident:
             raise PipelineError("close() would block the pipeline's loop: use `await aclose()`")
         self._request_close()
         if here is None and thread is None:  # not started yet, after a fork
             self.leave_behind()
         elif thread is None:
-            self._finished.wait(self._shutdown_timeout + 2.0)
+            self._run.finished.wait(self._shutdown_timeout + 2.0)
         elif thread is not threading.current_thread():
             # The sinks' own closing comes after the shutdown timeout.
             thread.join(self._shutdown_timeout + 2.0)
 
     async def aclose(self) -> None:
         """Close the pipeline and wait until what was accepted is settled; from any loop."""
-        if self._state in (_NEW, _CLOSED):
+        if self.is_dormant or self.is_closed:
             return
         self._request_close()
-        if self._here is not None and threading.get_ident() == self._here.ident:
-            await self._progress.until(self._finished.is_set)
-        while not self._finished.is_set():
+        if self._run.is_here:
+            await self._run.progress.until(self._run.finished.is_set)
+        while not self._run.finished.is_set():
             await anyio.sleep(0.005)
 
     def _claim(self) -> None:
         with self._lock:
             if self._state != _NEW:
                 raise PipelineError(
-                    f"this pipeline is {self._state}: each is opened once; make another one"
+                    f"this pipeline is {self._phase}: each is opened once; make another one"
                 )
             self._state = _OPEN
 
@@ -276,37 +252,37 @@ class Pipeline:
     def wait_until_up(self, timeout: float) -> None:
         """Wait until a thread that was started runs its loop; returns at once for any other."""
         if self._thread not in (None, threading.current_thread()):
-            self._ready.wait(timeout)
+            self._run.ready.wait(timeout)
 
     def restart_after_fork(self) -> None:
         """In the child of a fork: begin with nothing, in a thread of its own."""
         self._lock = threading.Lock()
         self._state = _NEW
         self._thread = None
+        self._error = None
         self._routes.start_over()
-        self._start_over()
+        self._run = self._new_run()
         for route in self._routes:
             route.start_over()
-            self._attach(route)
+            self._run.attach(route)
 
     def leave_behind(self) -> None:
         """Be closed without having run: in the child of a fork, this loop is the parent's."""
-        self._state = _CLOSED
-        self._finished.set()
-        self._ready.set()
+        self._run.finished.set()
+        self._run.ready.set()
         current.closed(self)
 
     def _run_in_thread(self) -> None:
+        run = self._run
         try:
-            anyio.run(self._work)
+            anyio.run(run.work, self._on_open, self._on_close)
         except BaseException as error:
             self._error = error
             current.closed(self)
             tell_on_stderr(f"the pipeline ended: {describe(error)}")
         finally:
-            self._state = _CLOSED
-            self._finished.set()
-            self._ready.set()
+            run.finished.set()
+            run.ready.set()
 
     @property
     def runs_in_thread(self) -> bool:
@@ -317,73 +293,14 @@ class Pipeline:
         with self._lock:
             if self._state == _OPEN:
                 self._state = _CLOSING
-        here, closing = self._here, self._closing
-        if here is not None and closing is not None:
-            here.call(closing.set)
+        self._run.request_close()
 
-    async def _work(self) -> None:
-        """Do all there is to do between opening and closed."""
-        with anyio.CancelScope(shield=True):
-            self._here = running_loop()
-            self._closing = anyio.Event()
-            self._errands = Errands(self._here)
-            self._announcer.bind(self._here)
-            self.door.bind(self._here)
-            try:
-                async with anyio.create_task_group() as tasks:
-                    self._tasks = tasks
-                    self._gate.watch_in(tasks)
-                    for route in self._routes:
-                        self._begin(route)
-                    tasks.start_soon(protect_from_interrupts(self._pump.run))
-                    tasks.start_soon(protect_from_interrupts(self._announcer.run))
-                    tasks.start_soon(protect_from_interrupts(self._errands.run), tasks)
-                    current.opened(self)
-                    self._ready.set()
-                    if self._opened is not None:
-                        self._opened.set()
-                    if self._state == _CLOSING:
-                        self._closing.set()
-                    await self._closing.wait()
-                    await self._end(tasks)
-            finally:
-                self._state = _CLOSED
-                current.closed(self)
-                self._write_off()
-                self._pump.close()
-                self._finished.set()
-                if self._opened is not None:
-                    self._opened.set()
-                self._errands.give_up()
-                self._progress.tell()
+    def _on_open(self) -> None:
+        current.opened(self)
 
-    async def _end(self, tasks: TaskGroup) -> None:
-        """Settle what was accepted, in time; then stop everything."""
+    def _on_close(self) -> float:
         current.closed(self)
-        self.door.end()
-        with anyio.move_on_after(self._shutdown_timeout):
-            await self._progress.until(lambda: self.door.is_closed)
-            self._announcer.tell()
-            for route in self._routes:
-                route.close()
-            await self._progress.until(lambda: not self._serving)
-        tasks.cancel_scope.cancel()
-        with anyio.CancelScope(shield=True):
-            await self._progress.until(lambda: not self._serving)
-
-    def _write_off(self) -> None:
-        """Count and tell what is left, however it came to that.
-
-        `asyncio.run` cancels every task by itself when its main one is over, ours too if the
-        pipeline was opened in a task that nobody waited for: no shield holds against that.
-        """
-        self.door.close()
-        for route in self._routes:
-            route.lose_rest()
-        lost = self.door.abandon(SHUTDOWN)
-        if lost:
-            self._announcer.news.add(DOOR, SHUTDOWN, lost)
-        self._announcer.tell_on_stderr()
+        return self._shutdown_timeout
 
     # Routes.
 
@@ -411,34 +328,9 @@ class Pipeline:
         return self._adopt(Route(sink, **route_options), strict="name" in route_options)
 
     def _adopt(self, route: Route, *, strict: bool) -> str:
-        self._routes.adopt(route, self._attach, strict=strict)
-        if self._errands is not None:
-            self._errands.ask(self._serve_new, (route,))
+        self._routes.adopt(route, self._run.attach, strict=strict)
+        self._run.serve(route)
         return route.name
-
-    def _attach(self, route: Route) -> None:
-        route.attach(
-            self._announcer.news, self._gate.hold, self._progress.tell, slack=self._capacity
-        )
-
-    def _begin(self, route: Route) -> None:
-        # Also one that was removed meanwhile, if it was offered records before.
-        if route not in self._routes and not route.account.pending:
-            return
-        if self._tasks is not None and route not in self._begun:
-            self._begun.add(route)
-            self._serving.add(route)
-            self._tasks.start_soon(protect_from_interrupts(self._serve), route)
-
-    async def _serve_new(self, route: Route) -> None:
-        self._begin(route)
-
-    async def _serve(self, route: Route) -> None:
-        try:
-            await route.serve()
-        finally:
-            self._serving.discard(route)
-            self._progress.tell()
 
     def remove(self, route_id: str, /) -> None:
         """Remove a route; what it holds is still delivered. From any thread.
@@ -452,8 +344,8 @@ class Pipeline:
 
     def _discard(self, route_id: str) -> bool:
         route = self._routes.discard(route_id)
-        if route is not None and self._here is not None:
-            self._here.call(route.close)
+        if route is not None:
+            self._run.stop(route)
         return route is not None
 
     def add_callback(
@@ -504,20 +396,20 @@ class Pipeline:
         Settled is delivered, filtered, or dropped and counted. Batches go out at once. Returns a
         report, also when `timeout` seconds were not enough. Cancelling it changes nothing.
         """
-        while self._thread is not None and not self._ready.is_set():
+        run = self._run
+        while self._thread is not None and not run.ready.is_set():
             await anyio.sleep(0.001)
-        here = self._here
-        if here is None or self._finished.is_set():
+        if run.here is None or run.finished.is_set():
             return FlushReport(True)
-        if threading.get_ident() == here.ident:
-            return await self._flush(timeout)
+        if run.is_here:
+            return await run.flush(timeout)
         done = anyio.Event()
         mine = running_loop()
         reports: list[FlushReport] = []
-        self._flush_from_afar(timeout, reports, lambda: mine.post(done.set))
+        run.flush_from_afar(timeout, reports, lambda: mine.post(done.set))
         with anyio.move_on_after(timeout):  # the other loop may be blocked
             await done.wait()
-        return reports[0] if reports else self._report()
+        return reports[0] if reports else run.report()
 
     def complete(self, timeout: float | None = None) -> FlushReport:
         """Block until what was accepted before is settled on every route.
@@ -527,53 +419,13 @@ class Pipeline:
         """
         if in_loop():
             raise PipelineError("complete() would block the event loop: use `await acomplete()`")
+        run = self._run
         if self._thread is not None:
-            self._ready.wait(timeout)
-        if self._here is None or self._finished.is_set():
+            run.ready.wait(timeout)
+        if run.here is None or run.finished.is_set():
             return FlushReport(True)
         done = threading.Event()
         reports: list[FlushReport] = []
-        self._flush_from_afar(timeout, reports, done.set)
+        run.flush_from_afar(timeout, reports, done.set)
         done.wait(timeout)
-        return reports[0] if reports else self._report()
-
-    def _flush_from_afar(
-        self, timeout: float | None, reports: list[FlushReport], done: Callable[[], object]
-    ) -> None:
-        async def flush_there() -> None:
-            try:
-                reports.append(await self._flush(timeout))
-            finally:
-                answer()
-
-        def answer() -> None:
-            if not reports:
-                reports.append(self._report())
-            done()
-
-        assert self._errands is not None
-        self._errands.ask(flush_there, otherwise=answer)
-
-    def _report(self) -> FlushReport:
-        """Say what is pending now, when there is nothing left to wait for."""
-        stats = self.stats()
-        counts: dict[str, Counts] = {DOOR: stats.door, **stats.routes}
-        pending = {name: c.pending for name, c in counts.items() if c.pending}
-        return FlushReport(not pending, pending)
-
-    async def _flush(self, timeout: float | None) -> FlushReport:
-        door = self.door
-        goal = door.accepted
-        goals: dict[Route, int] = {}
-        with anyio.move_on_after(timeout):
-            await self._progress.until(lambda: door.settled >= goal)
-            goals = {route: route.account.received for route in self._routes}
-            for route in goals:
-                route.hurry()
-            await self._progress.until(
-                lambda: all(r.account.settled >= n for r, n in goals.items())
-            )
-        pending = {r.name: n - r.account.settled for r, n in goals.items()}
-        pending[DOOR] = goal - door.settled
-        pending = {name: n for name, n in pending.items() if n > 0}
-        return FlushReport(not pending, pending)
+        return reports[0] if reports else run.report()

@@ -11,8 +11,8 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from ..context import enter_origins
+from ..lazy import settle_lazy
 from ..level import Thresholds
-from ..logger import settle_lazy
 from ..protocols import Processor
 from ..record import Record
 from .backend import survivable

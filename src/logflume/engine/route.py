@@ -18,7 +18,7 @@ from typing import Any
 import anyio
 
 from ..context import enter_origins
-from ..errors import ConfigurationError, PipelineError, Rejected, Retryable
+from ..errors import ConfigurationError, PipelineError
 from ..level import Level, parse_level
 from ..protocols import Encoder, Filter, Sink, SinkBatch
 from ..record import Record
@@ -26,6 +26,7 @@ from .backend import survivable
 from .batch import Batch, positive
 from .buffer import Buffer
 from .chunk import Chunk, encode
+from .delivery import SHUTDOWN, Delivery
 from .ledger import Account, News, describe
 from .retry import Retry
 
@@ -38,10 +39,6 @@ CLOSE_TIMEOUT = 1.0
 FULL = "buffer full"
 UNENCODABLE = "unencodable"
 NOT_OPEN = "not open"
-TIMEOUT = "timeout"
-ERROR = "error"
-EXHAUSTED = "retries exhausted"
-SHUTDOWN = "shutdown"
 
 _DEFAULTS: dict[str, Any] = {
     "level": 0,
@@ -136,7 +133,6 @@ class Route:
         self.overflow: str = chosen["overflow"]
         self.patience = patience
         self._validate()
-        self._one_by_one: bool = getattr(self.sink, "one_by_one", False)
         self._claimed = False
         self.start_over()
 
@@ -163,15 +159,14 @@ class Route:
         self.account = Account()
         self._buffer = self._new_buffer(0)
         self._since = 0.0
-        self._progressed = 0.0
         self._alarm: anyio.Event | None = None
         self._awaits_work = False
         self._closing = False
         self._failed: str | None = None
         self._special = False
-        self._abandoned = False
+        self._delivery: Delivery | None = None
         self._hurry_to = 0
-        self._stalled = False
+        self._stalled_at = -1.0
 
     def _new_buffer(self, slack: int) -> Buffer:
         most_bytes = self.buffer_bytes * (2 if slack else 1)
@@ -295,10 +290,9 @@ class Route:
     def _stored(self, was_empty: bool) -> None:
         if was_empty:
             self._since = time.monotonic()
-            self._progressed = max(self._progressed, self._since)
         if self._alarm is not None and (self._awaits_work or self._is_due()):
             self._alarm.set()
-        if self.overflow == "wait" and self._is_congested() and not self._stalled:
+        if self.overflow == "wait" and self._is_congested() and not self._is_stalled():
             self._gate(self, True)
 
     def _is_congested(self) -> bool:
@@ -316,12 +310,18 @@ class Route:
 
     def check_progress(self) -> float:
         """Open the gate again if the sink has not moved for too long; return when to look next."""
-        idle = time.monotonic() - self._progressed
+        idle = time.monotonic() - max(self._since, self._moved_at())
         if idle < self.patience:
             return self.patience - idle
-        self._stalled = True
+        self._stalled_at = time.monotonic()
         self._gate(self, False)
         return 0.0
+
+    def _is_stalled(self) -> bool:
+        return self._stalled_at >= self._moved_at()
+
+    def _moved_at(self) -> float:
+        return 0.0 if self._delivery is None else self._delivery.moved_at
 
     def hurry(self) -> None:
         """Send what is here now at once, without waiting for more."""
@@ -332,6 +332,8 @@ class Route:
     def close(self) -> None:
         """Take no more; `serve` ends once what is here is settled."""
         self._closing = True
+        if self._delivery is not None:
+            self._delivery.last_call()
         if self._alarm is not None:
             self._alarm.set()
 
@@ -340,16 +342,22 @@ class Route:
     async def serve(self) -> None:
         """Open the sink, send batches until closed, close the sink."""
         enter_origins(frozenset((self.name,)))
-        if not await self._open():
-            return
+        delivery = self._delivery = Delivery(
+            self.name, self.sink, self.retry, self.timeout, self.account, self._news, self._progress
+        )
+        if self._closing:
+            delivery.last_call()
         try:
+            if not await self._open(delivery):
+                return
             while self._buffer.count or not self._closing:
                 if self._buffer.count:
                     await self._linger()
                     batch = self._take()
-                    self._abandoned = False
-                    await self._deliver(batch)
-                    if self._abandoned:
+                    if self._special:
+                        self._enter_origins_of(batch.records)
+                    await delivery.deliver(batch)
+                    if delivery.abandoned:
                         self._buffer.forfeit()
                     else:
                         self._buffer.give_back(batch)
@@ -363,20 +371,19 @@ class Route:
                 except BaseException as error:
                     if not survivable(error):
                         raise
-                    self._tell_failure("close failed", error)
+                    if self._failed is None:
+                        self._tell_failure("close failed", error)
 
-    async def _open(self) -> bool:
+    async def _open(self, delivery: Delivery) -> bool:
         try:
             with anyio.fail_after(self.timeout):
                 await self.sink.open()
         except BaseException as error:
-            if not survivable(error):
-                self._failed = describe(error)
-                self._drop(self._buffer.clear(), SHUTDOWN)
-                raise
             self._failed = describe(error)
+            if not survivable(error):
+                raise
             self._tell_failure("sink does not open", error)
-            self._drop(self._buffer.clear(), NOT_OPEN, error)
+            delivery.drop(self._buffer.clear(), NOT_OPEN, error)
             self._gate(self, False)
             self._progress()
             return False
@@ -406,98 +413,12 @@ class Route:
             self._gate(self, False)
         return batch
 
-    async def _deliver(self, batch: SinkBatch) -> None:
-        """Send a batch, again if that may help, and count what became of each record."""
-        if self._special:
-            self._enter_origins_of(batch.records)
-        repeats = 0
-        started = time.monotonic()
-        try:
-            while len(batch):
-                problem = await self._send(batch)
-                self._progress()
-                batch = batch.rest()
-                if problem is None or not len(batch):
-                    repeats = 0
-                    continue
-                repeats += 1
-                pause = self.retry.pause(repeats, problem.retry_after)
-                late = time.monotonic() - started + pause > self.retry.max_elapsed
-                if repeats >= self.retry.attempts or late:
-                    self._drop(len(batch), EXHAUSTED, problem)
-                    self._progress()
-                    return
-                self.account.retry(describe(problem))
-                await anyio.sleep(pause)
-        except Exception as error:  # what the sink raised makes no sense, as in Rejected(records=3)
-            self._drop(len(batch.rest()), ERROR, error)
-            self._progress()
-        except BaseException:
-            self._drop(len(batch.rest()), SHUTDOWN)
-            raise
-
-    async def _send(self, batch: SinkBatch) -> Retryable | None:
-        """Send once and settle what that decides; return the problem if sending again may help."""
-        scope = anyio.CancelScope(deadline=anyio.current_time() + self.timeout)
-
-        def advanced(count: int, nbytes: int) -> None:
-            self.account.deliver(count, nbytes)
-            self._moved()
-            scope.deadline = anyio.current_time() + self.timeout
-
-        batch.on_advance = advanced
-        try:
-            with scope:
-                await self.sink.send(batch)
-        except Retryable as problem:
-            return problem
-        except Rejected as problem:
-            rest = batch.rest()
-            kept = rest.without(problem.records, batch.advanced)
-            batch.advanced = len(batch)
-            self._settle(kept)
-            lost = len(rest) - len(kept)
-            self._drop(lost, problem.reason, problem.__cause__ or problem)
-        except BaseException as error:
-            if not survivable(error):
-                raise
-            self._drop(self._failed_part(batch), ERROR, error)
-        else:
-            if scope.cancelled_caught:
-                self._abandoned = True
-                late = TimeoutError(f"no answer within {self.timeout:g} s")
-                self._drop(self._failed_part(batch), TIMEOUT, late)
-            else:
-                rest = batch.rest()
-                batch.advanced = len(batch)
-                self._settle(rest)
-        return None
-
-    def _failed_part(self, batch: SinkBatch) -> int:
-        """Take off what a failure concerns: the whole rest, or the first record of it."""
-        count = len(batch.rest())
-        if self._one_by_one:
-            count = min(count, 1)
-        batch.advanced += count
-        return count
-
-    def _settle(self, delivered: SinkBatch) -> None:
-        self.account.deliver(len(delivered), delivered.nbytes)
-        self._moved()
-
-    def _moved(self) -> None:
-        self._progressed = time.monotonic()
-        self._stalled = False
-
-    def _drop(self, count: int, reason: str, error: BaseException | None = None) -> None:
-        if count:
-            text = None if error is None else describe(error)
-            self.account.drop(count, reason, text)
-            self._news.add(self.name, reason, count, text)
-
     def lose_rest(self) -> None:
         """Drop what was not sent, counted."""
-        self._drop(self._buffer.clear(), SHUTDOWN)
+        lost = self._buffer.clear()
+        if lost:
+            self.account.drop(lost, SHUTDOWN)
+            self._news.add(self.name, SHUTDOWN, lost)
         self._gate(self, False)
 
     def _tell_failure(self, what: str, error: BaseException) -> None:

@@ -1,0 +1,294 @@
+"""The capture of a record, in the caller, at every enabled log call.
+
+Everything here is written to be short in machine time: one flat record, no lock, no call that can
+be put off. What is known of the engine is an `Intake`; which one is current is said by `connect`.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import weakref
+from _thread import get_ident
+from collections.abc import Callable, Coroutine
+from types import CodeType, FrameType
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from . import level as levels
+from .context import get_context
+from .exception import take_exception
+from .lazy import call_lazy, settle_lazy
+from .level import Level, Thresholds
+from .record import Extra, Record
+from .snapshot import SCALARS, safe_str, snapshot_args, snapshot_fields, type_name
+
+if TYPE_CHECKING:
+    from .protocols import Intake
+
+__all__ = ["DONE", "Options", "Source", "connect", "level_method", "log_with", "source_of"]
+
+
+class _Done(Coroutine[Any, Any, None]):
+    """What an `a...` method returns when there is nothing to wait for: done from the start.
+
+    Awaiting it costs a third of a coroutine, and one serves all. It is a Coroutine in every other
+    respect, so that `create_task(log.ainfo(...))` and `start_soon(log.ainfo, ...)` work.
+    """
+
+    __slots__ = ()
+    __name__ = __qualname__ = "logflume.done"
+
+    # An iterator that is at its end, got by a C function: no Python frame is entered.
+    __await__ = cast("Any", staticmethod(iter(()).__iter__))
+
+    def send(self, value: Any, /) -> Any:
+        raise StopIteration
+
+    def throw(self, *exc: Any) -> Any:
+        raise exc[1] if len(exc) > 1 and exc[1] is not None else exc[0]
+
+    def close(self) -> None:
+        pass
+
+
+DONE = _Done()
+
+
+class Source:
+    """What all loggers of one name share: the name, and the number below which they are silent."""
+
+    __slots__ = ("__weakref__", "name", "threshold")
+
+    def __init__(self, name: str, threshold: int) -> None:
+        self.name = name
+        self.threshold = threshold
+
+
+_sources: weakref.WeakValueDictionary[str, Source] = weakref.WeakValueDictionary()
+_thresholds = Thresholds(levels.INFO)
+_intake: Intake
+_whereabouts: Callable[[], tuple[str, str | None]]
+
+
+def connect(
+    intake: Intake,
+    thresholds: Thresholds,
+    whereabouts: Callable[[], tuple[str, str | None]],
+) -> None:
+    """Send what is logged from now on to this intake, at these levels.
+
+    `whereabouts` names the current thread and task of calls from other threads than the intake's.
+    """
+    global _intake, _thresholds, _whereabouts
+    _whereabouts = whereabouts
+    _thresholds = thresholds
+    _intake = intake
+    refresh_thresholds()
+
+
+def refresh_thresholds() -> None:
+    """Bring all loggers to the levels of the current thresholds."""
+    for source in list(_sources.values()):
+        source.threshold = _thresholds.of(source.name)
+
+
+def source_of(name: str) -> Source:
+    """Return what the loggers of this name share."""
+    source = _sources.get(name)
+    if source is None:
+        source = _sources.setdefault(name, Source(name, 0))
+        source.threshold = _thresholds.of(name)
+    return source
+
+
+class Options:
+    """What `opt()` was given: how the next calls of this logger capture."""
+
+    __slots__ = ("depth", "exception", "lazy")
+
+    def __init__(self, depth: int, lazy: bool, exception: Any) -> None:
+        self.depth = depth
+        self.lazy = lazy
+        self.exception = exception
+
+    def with_exception(self) -> Options:
+        """Return the same, with the exception being handled if none was given."""
+        if self.exception is not None:
+            return self
+        return Options(self.depth, self.lazy, True)
+
+
+PLAIN = Options(0, False, None)
+WITH_EXCEPTION = Options(0, False, True)
+
+
+class Bound(Protocol):
+    """The parts of a logger that capture reads."""
+
+    _source: Source
+    _bound: dict[str, Any]
+
+
+def level_method(level: Level, *, waits: bool) -> Any:  # noqa: C901 - see below
+    """Make a level method. All come from this one body: a call to a shared one would cost a
+    tenth of the time of a whole log call."""
+    no = level.no
+    nothing = DONE if waits else None
+    getframe = sys._getframe
+    time_ns = time.time_ns
+
+    def method(self: Bound, message: Any, /, *args: Any, **fields: Any) -> Any:
+        source = self._source
+        if no < source.threshold:
+            return nothing
+        try:
+            for value in fields.values():
+                if type(value) not in SCALARS:
+                    fields = snapshot_fields(fields)
+                    break
+            if args:
+                args = snapshot_args(args)
+            if type(message) is not str:
+                message = safe_str(message)
+            context = get_context()
+            extra = None
+            if type(context) is not dict:
+                extra = Extra(origins=context.origins)  # type: ignore[attr-defined]
+            frame = getframe(1)
+            intake = _intake
+            if get_ident() == intake.ident:
+                thread = intake.thread
+                task = intake.task_of(intake.loop)
+                if task is not None and type(task) is not str:
+                    task = task.get_name()
+                record = Record(
+                    time_ns(), level, message, args, fields, self._bound, context,
+                    source.name, frame.f_code, frame.f_lasti, thread, task, extra,
+                )  # fmt: skip
+                if len(intake.queue) < intake.mark:
+                    intake.queue.append(record)
+                    return nothing
+                return intake.asubmit(record) if waits else intake.submit(record)
+            thread, task = _whereabouts()
+            record = Record(
+                time_ns(), level, message, args, fields, self._bound, context,
+                source.name, frame.f_code, frame.f_lasti, thread, task, extra,
+            )  # fmt: skip
+            if waits:
+                return intake.asubmit_from_afar(record)
+            return intake.submit_from_afar(record)
+        except Exception as error:
+            return _rescue(source, self._bound, level, message, error, waits)
+
+    return method
+
+
+def named_method(method: Any, level: Level, *, waits: bool) -> Any:
+    name = level.name.lower()
+    method.__name__ = f"a{name}" if waits else name
+    method.__qualname__ = f"Logger.{method.__name__}"
+    method.__doc__ = (
+        f"Log at {level.name} and wait for room: accepted once this returns."
+        if waits
+        else f"Log at {level.name} from anywhere, without waiting where a loop runs."
+    )
+    return method
+
+
+def log_with(
+    logger: Bound,
+    level: Level,
+    message: Any,
+    args: tuple[Any, ...],
+    fields: dict[str, Any],
+    options: Options,
+    waits: bool,
+) -> Any:
+    """Log the long way, with options; the call site is the caller's caller, or further out."""
+    source, bound = logger._source, logger._bound
+    if level.no < source.threshold:
+        return DONE if waits else None
+    try:
+        code, lasti = _caller(2 + options.depth)
+        record = Record(
+            time.time_ns(),
+            level,
+            safe_str(message) if type(message) is not str else message,
+            args,
+            fields,
+            bound,
+            get_context(),
+            source.name,
+            code,
+            lasti,
+            *_whereabouts(),
+        )
+        origins: frozenset[str] = getattr(record.context, "origins", frozenset())
+        # Not by its truth: an exception may be false.
+        exception = None
+        if options.exception is not None and options.exception is not False:
+            exception = take_exception(options.exception)
+        if origins or exception or options.lazy:
+            record.extra = Extra(exception, origins, options.lazy)
+        if options.lazy and _intake.wants(level.no):
+            return _submit_lazy(record, waits)
+        record.args = snapshot_args(args)
+        record.call_fields = snapshot_fields(fields)
+        return _submit(record, waits)
+    except Exception as error:
+        return _rescue(source, bound, level, message, error, waits)
+
+
+def _nowhere() -> None:
+    """The call site of a record that was logged from no Python code."""
+
+
+def _caller(depth: int) -> tuple[CodeType, int]:
+    try:
+        frame: FrameType = sys._getframe(depth + 1)
+    except (ValueError, OverflowError):  # the stack is shallower: called from C, or too deep
+        return _nowhere.__code__, 0
+    return frame.f_code, frame.f_lasti
+
+
+def _submit(record: Record, waits: bool) -> Any:
+    intake = _intake
+    if get_ident() == intake.ident:
+        return intake.asubmit(record) if waits else intake.submit(record)
+    return intake.asubmit_from_afar(record) if waits else intake.submit_from_afar(record)
+
+
+def _submit_lazy(record: Record, waits: bool) -> Any:
+    """Call the sync callables now; async ones are awaited here if the caller can wait."""
+    record.args = tuple([call_lazy(value) for value in record.args])
+    record.call_fields = {key: call_lazy(value) for key, value in record.call_fields.items()}
+    if not waits:
+        return _submit(record, False)
+    return _await_then_submit(record)
+
+
+async def _await_then_submit(record: Record) -> None:
+    await settle_lazy(record)
+    submitted = _submit(record, True)
+    if submitted is not None:
+        await submitted
+
+
+def _rescue(
+    source: Source,
+    bound: dict[str, Any],
+    level: Level,
+    message: Any,
+    error: Exception,
+    waits: bool,
+) -> Any:
+    """Log what is left of a call whose capture failed: nothing reaches the caller."""
+    try:
+        record = Record(
+            time.time_ns(), level, safe_str(message), (),
+            {"logflume.capture_error": type_name(error)}, bound, {},
+            source.name, *_caller(2), *_whereabouts(),
+        )  # fmt: skip
+        return _submit(record, waits)
+    except Exception:
+        return DONE if waits else None

@@ -1,0 +1,145 @@
+"""Sending batches to one sink: in time, again where that may help, and every record counted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import anyio
+
+from ..errors import Rejected, Retryable
+from ..protocols import Sink, SinkBatch
+from .backend import survivable
+from .ledger import Account, News, describe
+from .retry import Retry
+
+__all__ = ["SHUTDOWN", "Delivery"]
+
+# The reasons under which the ledger counts what is dropped here.
+TIMEOUT = "timeout"
+ERROR = "error"
+EXHAUSTED = "retries exhausted"
+SHUTDOWN = "shutdown"
+
+
+class Delivery:
+    """Hands batches to a sink, one at a time, on behalf of the route of this name."""
+
+    def __init__(
+        self,
+        name: str,
+        sink: Sink,
+        retry: Retry,
+        timeout: float,
+        account: Account,
+        news: News,
+        progress: Callable[[], None],
+    ) -> None:
+        self.moved_at = time.monotonic()
+        """When the sink last took something, by the monotonic clock."""
+        self.abandoned = False
+        """Whether a send was given up, so that its batch may still be in use."""
+        self._name = name
+        self._sink = sink
+        self._one_by_one: bool = getattr(sink, "one_by_one", False)
+        self._retry = retry
+        self._timeout = timeout
+        self._account = account
+        self._news = news
+        self._progress = progress
+        self._last_call = anyio.Event()
+
+    def last_call(self) -> None:
+        """Cut short the pause before a repeat: the route is closing."""
+        self._last_call.set()
+
+    async def deliver(self, batch: SinkBatch) -> None:
+        """Send a batch, again if that may help, and count what became of each record."""
+        self.abandoned = False
+        repeats = 0
+        started = time.monotonic()
+        try:
+            while len(batch):
+                problem = await self._send(batch)
+                self._progress()
+                batch = batch.rest()
+                if problem is None or not len(batch):
+                    repeats = 0
+                    continue
+                repeats += 1
+                pause = self._retry.pause(repeats, problem.retry_after)
+                late = time.monotonic() - started + pause > self._retry.max_elapsed
+                if repeats >= self._retry.attempts or late:
+                    self.drop(len(batch), EXHAUSTED, problem)
+                    self._progress()
+                    return
+                self._account.retry(describe(problem))
+                await self._pause(pause)
+        except Exception as error:  # what the sink raised makes no sense, as in Rejected(records=3)
+            self.drop(len(batch.rest()), ERROR, error)
+            self._progress()
+        except BaseException:
+            self.drop(len(batch.rest()), SHUTDOWN)
+            raise
+
+    async def _pause(self, seconds: float) -> None:
+        if self._last_call.is_set():
+            await anyio.sleep(seconds)
+            return
+        with anyio.move_on_after(seconds):
+            await self._last_call.wait()
+
+    async def _send(self, batch: SinkBatch) -> Retryable | None:
+        """Send once and settle what that decides; return the problem if sending again may help."""
+        scope = anyio.CancelScope(deadline=anyio.current_time() + self._timeout)
+
+        def advanced(count: int, nbytes: int) -> None:
+            self._account.deliver(count, nbytes)
+            self.moved_at = time.monotonic()
+            scope.deadline = anyio.current_time() + self._timeout
+
+        batch.on_advance = advanced
+        try:
+            with scope:
+                await self._sink.send(batch)
+        except Retryable as problem:
+            return problem
+        except Rejected as problem:
+            rest = batch.rest()
+            kept = rest.without(problem.records, batch.advanced)
+            batch.advanced = len(batch)
+            self._settle(kept)
+            self.drop(len(rest) - len(kept), problem.reason, problem.__cause__ or problem)
+        except BaseException as error:
+            if not survivable(error):
+                raise
+            self.drop(self._failed_part(batch), ERROR, error)
+        else:
+            if scope.cancelled_caught:
+                self.abandoned = True
+                late = TimeoutError(f"no answer within {self._timeout:g} s")
+                self.drop(self._failed_part(batch), TIMEOUT, late)
+            else:
+                rest = batch.rest()
+                batch.advanced = len(batch)
+                self._settle(rest)
+        return None
+
+    def _failed_part(self, batch: SinkBatch) -> int:
+        """Take off what a failure concerns: the whole rest, or the first record of it."""
+        count = len(batch.rest())
+        if self._one_by_one:
+            count = min(count, 1)
+        batch.advanced += count
+        return count
+
+    def _settle(self, delivered: SinkBatch) -> None:
+        self._account.deliver(len(delivered), delivered.nbytes)
+        self.moved_at = time.monotonic()
+
+    def drop(self, count: int, reason: str, error: BaseException | None = None) -> None:
+        """Count and tell records as lost."""
+        if count:
+            text = None if error is None else describe(error)
+            self._account.drop(count, reason, text)
+            self._news.add(self._name, reason, count, text)

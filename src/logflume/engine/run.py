@@ -1,0 +1,241 @@
+"""One run of a pipeline: all there is from its opening to its end.
+
+A pipeline has one run; after a fork, the child's begins another with empty hands.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+
+import anyio
+from anyio.abc import TaskGroup
+
+from ..level import Thresholds
+from ..protocols import Processor
+from ..stats import Counts, FlushReport
+from .backend import Loop, protect_from_interrupts, running_loop
+from .delivery import SHUTDOWN
+from .door import DOOR, Door
+from .errands import Errands
+from .gate import Gate
+from .news import Announcer
+from .progress import Progress
+from .pump import Pump
+from .route import Route
+from .routes import Routes
+
+__all__ = ["Run"]
+
+
+class Run:
+    """The door, the pump, and the tasks around them, on one loop.
+
+    `finished` and `ready` may be waited for by threads: `ready` is set when records are taken, or
+    when that failed.
+    """
+
+    def __init__(
+        self,
+        routes: Routes,
+        thresholds: Thresholds,
+        processors: tuple[Processor, ...],
+        *,
+        capacity: int,
+        block_timeout: float,
+        processor_timeout: float,
+    ) -> None:
+        self._routes = routes
+        self._capacity = capacity
+        self._announcer = Announcer(routes)
+        news = self._announcer.news
+        self.progress = Progress()
+        self.door = Door(capacity, block_timeout, routes.wants_level, news)
+        self._gate = Gate(self.door)
+        self._pump = Pump(
+            self.door, routes, thresholds, processors, processor_timeout, news, self.progress
+        )
+        self.here: Loop | None = None
+        self.errands: Errands | None = None
+        self.closing: anyio.Event | None = None
+        self.ready = threading.Event()
+        self.finished = threading.Event()
+        self._close_requested = False
+        self._tasks: TaskGroup | None = None
+        self._opened: anyio.Event | None = None
+        self._serving: set[Route] = set()
+        self._begun: weakref.WeakSet[Route] = weakref.WeakSet()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the current thread is the one whose loop this runs on."""
+        return self.here is not None and threading.get_ident() == self.here.ident
+
+    async def open_in(
+        self, host: TaskGroup, on_open: Callable[[], None], on_close: Callable[[], float]
+    ) -> None:
+        """Start all tasks, whatever happens to the current one meanwhile.
+
+        Not `host.start`: when cancelled, that waits for a task which waits to be closed.
+        """
+        opened = self._opened = anyio.Event()
+        host.start_soon(protect_from_interrupts(self.work), on_open, on_close)
+        try:
+            with anyio.CancelScope(shield=True):
+                await opened.wait()
+        except BaseException:  # asyncio's own cancellation heeds no shield
+            self.request_close()
+            raise
+
+    def request_close(self) -> None:
+        """Let it come to its end; from any thread, at any time."""
+        self._close_requested = True
+        if self.here is not None and self.closing is not None:
+            self.here.call(self.closing.set)
+
+    async def work(self, on_open: Callable[[], None], on_close: Callable[[], float]) -> None:
+        """Do all there is to do between opening and closed.
+
+        `on_open` is called when records can be taken; `on_close` when no more shall come, and
+        returns the most seconds that what was accepted may still take.
+        """
+        with anyio.CancelScope(shield=True):
+            here = self.here = running_loop()
+            self.closing = anyio.Event()
+            errands = self.errands = Errands(here)
+            self._announcer.bind(here)
+            self.door.bind(here)
+            try:
+                async with anyio.create_task_group() as tasks:
+                    self._tasks = tasks
+                    self._gate.watch_in(tasks)
+                    for route in self._routes:
+                        self._begin(route)
+                    tasks.start_soon(protect_from_interrupts(self._pump.run))
+                    tasks.start_soon(protect_from_interrupts(self._announcer.run))
+                    tasks.start_soon(protect_from_interrupts(errands.run), tasks)
+                    on_open()
+                    self.ready.set()
+                    if self._opened is not None:
+                        self._opened.set()
+                    if not self._close_requested:
+                        await self.closing.wait()
+                    await self._end(tasks, on_close())
+            finally:
+                on_close()
+                self._write_off()
+                self._pump.close()
+                self.finished.set()
+                if self._opened is not None:
+                    self._opened.set()
+                errands.give_up()
+                self.progress.tell()
+
+    async def _end(self, tasks: TaskGroup, shutdown_timeout: float) -> None:
+        """Settle what was accepted, in time; then stop everything."""
+        self.door.end()
+        with anyio.move_on_after(shutdown_timeout):
+            await self.progress.until(lambda: self.door.is_closed)
+            self._announcer.tell()
+            for route in self._routes:
+                route.close()
+            await self.progress.until(lambda: not self._serving)
+        tasks.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            await self.progress.until(lambda: not self._serving)
+
+    def _write_off(self) -> None:
+        """Count and tell what is left, however it came to that.
+
+        `asyncio.run` cancels every task by itself when its main one is over, ours too if the
+        pipeline was opened in a task that nobody waited for: no shield holds against that.
+        """
+        self.door.close()
+        for route in self._routes:
+            route.lose_rest()
+        lost = self.door.abandon(SHUTDOWN)
+        if lost:
+            self._announcer.news.add(DOOR, SHUTDOWN, lost)
+        self._announcer.tell_on_stderr()
+
+    # Routes.
+
+    def attach(self, route: Route) -> None:
+        """Connect a route with this run."""
+        route.attach(
+            self._announcer.news, self._gate.hold, self.progress.tell, slack=self._capacity
+        )
+
+    def serve(self, route: Route) -> None:
+        """Start the task of a route that was added, from any thread; at opening, if that is yet
+        to come."""
+        if self.errands is not None:
+            self.errands.ask(self._serve_new, (route,))
+
+    def stop(self, route: Route) -> None:
+        """Let a route that was removed settle what it holds, and end; from any thread."""
+        if self.here is not None:
+            self.here.call(route.close)
+
+    def _begin(self, route: Route) -> None:
+        # Also one that was removed meanwhile, if it was offered records before.
+        if route not in self._routes and not route.account.pending:
+            return
+        if self._tasks is not None and route not in self._begun:
+            self._begun.add(route)
+            self._serving.add(route)
+            self._tasks.start_soon(protect_from_interrupts(self._serve), route)
+
+    async def _serve_new(self, route: Route) -> None:
+        self._begin(route)
+
+    async def _serve(self, route: Route) -> None:
+        try:
+            await route.serve()
+        finally:
+            self._serving.discard(route)
+            self.progress.tell()
+
+    # Flushing.
+
+    async def flush(self, timeout: float | None) -> FlushReport:
+        """Wait until what was accepted before is settled on every route. On this loop."""
+        door = self.door
+        goal = door.accepted
+        goals: dict[Route, int] = {}
+        with anyio.move_on_after(timeout):
+            await self.progress.until(lambda: door.settled >= goal)
+            goals = {route: route.account.received for route in self._routes}
+            for route in goals:
+                route.hurry()
+            await self.progress.until(lambda: all(r.account.settled >= n for r, n in goals.items()))
+        pending = {r.name: n - r.account.settled for r, n in goals.items()}
+        pending[DOOR] = goal - door.settled
+        pending = {name: n for name, n in pending.items() if n > 0}
+        return FlushReport(not pending, pending)
+
+    def flush_from_afar(
+        self, timeout: float | None, reports: list[FlushReport], done: Callable[[], object]
+    ) -> None:
+        """Flush for another thread: put a report into the list, then call `done`, on this loop."""
+
+        async def flush_there() -> None:
+            try:
+                reports.append(await self.flush(timeout))
+            finally:
+                answer()
+
+        def answer() -> None:
+            if not reports:
+                reports.append(self.report())
+            done()
+
+        assert self.errands is not None
+        self.errands.ask(flush_there, otherwise=answer)
+
+    def report(self) -> FlushReport:
+        """Say what is pending now, when there is nothing left to wait for."""
+        counts: dict[str, Counts] = {DOOR: self.door.counts(), **self._routes.counts()}
+        pending = {name: c.pending for name, c in counts.items() if c.pending}
+        return FlushReport(not pending, pending)

@@ -1,0 +1,52 @@
+"""Values that are worked out only if they are wanted: the callables of `opt(lazy=True)`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable
+from typing import Any
+
+from .record import Record
+from .snapshot import snapshot, type_name
+
+__all__ = ["call_lazy", "settle_lazy"]
+
+
+async def settle_lazy(record: Record) -> None:
+    """Await what the async callables of a lazy record returned, in place. Never raises."""
+    record.args = tuple([await _value_of(value) for value in record.args])
+    record.call_fields = {key: await _value_of(v) for key, v in record.call_fields.items()}
+    if record.extra is not None:
+        record.extra.lazy = False
+
+
+class _Pending:
+    """The awaitable that an async callable of a lazy record returned, not yet awaited."""
+
+    __slots__ = ("awaitable",)
+
+    def __init__(self, awaitable: Awaitable[Any]) -> None:
+        self.awaitable = awaitable
+
+    def __repr__(self) -> str:
+        return "<not evaluated>"
+
+
+def call_lazy(value: Any) -> Any:
+    """Call a callable now; what async ones return is left pending. Never raises."""
+    if not callable(value):
+        return snapshot(value)
+    try:
+        result = value()
+        return _Pending(result) if inspect.isawaitable(result) else snapshot(result)
+    except Exception as error:
+        return f"<lazy value failed: {type_name(error)}>"
+
+
+async def _value_of(value: Any) -> Any:
+    if not isinstance(value, _Pending):
+        return value
+    try:
+        return snapshot(await value.awaitable)
+    except Exception as error:
+        return f"<lazy value failed: {type_name(error)}>"
