@@ -1,0 +1,193 @@
+"""JSON lines: the shape, and a form for every value."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import fractions
+import json
+import math
+import pathlib
+import uuid
+from typing import Any
+
+import msgspec
+import pytest
+
+from logflume import ExceptionInfo, Frame, Level, Record
+from logflume.encoders import Console, Json
+from tests.intake import WHEN_NS, record_of
+
+
+def shown(record: Record, encoder: Json | None = None) -> dict[str, Any]:
+    """Return what a parser reads, of exactly one line."""
+    line = (encoder or Json()).encode(record)
+    assert line.count(b"\n") == 1
+    assert line.endswith(b"\n")
+    parsed = json.loads(line.decode("utf-8"), parse_constant=lambda name: pytest.fail(name))
+    assert isinstance(parsed, dict)
+    return parsed
+
+
+def fields_of(value: Any) -> Any:
+    return shown(record_of("m", value=value))["fields"]["value"]
+
+
+class RaisingZone(datetime.tzinfo):
+    def utcoffset(self, when: datetime.datetime | None) -> datetime.timedelta:
+        raise ValueError("no")
+
+    tzname = dst = utcoffset  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_a_line_is_what_to_dict_says(flat: bool) -> None:
+    """Every key of `to_dict` is in the line, with an equal value; `flat` lifts the fields."""
+    record = msgspec.structs.replace(record_of("n={n}", n=1, deep={"a": [1, None]}), task="t")
+    record = record.replace(exception=ExceptionInfo("E", "wrong", [Frame("f", 1, "g", "x = 1")]))
+    expected = record.to_dict()
+    if flat:
+        expected |= expected.pop("fields")
+    assert shown(record, Json(flat=flat)) == expected
+
+
+def test_many_records_are_encoded_as_one_by_one() -> None:
+    """What is kept between records never shows: lines are the same in any company and order."""
+    base = record_of("user {user}", user="ann")
+    variants = [
+        base,
+        base.replace(level=Level(21, "CUSTOM")),
+        base.replace(logger="other"),
+        base.replace(message="another"),
+        msgspec.structs.replace(base, thread="worker"),
+        msgspec.structs.replace(base, lasti=0),
+        msgspec.structs.replace(base, template="literal", call_fields={}),
+        msgspec.structs.replace(base, task="task"),
+        msgspec.structs.replace(base, time_ns=WHEN_NS),
+        msgspec.structs.replace(base, time_ns=WHEN_NS + 999),
+        msgspec.structs.replace(base, time_ns=WHEN_NS // 10**9 * 10**9),
+        msgspec.structs.replace(base, time_ns=0),
+        record_of("plain"),
+    ]
+    expected = [Json().encode(record) for record in variants]
+    encoder = Json()
+    assert encoder.encode_many([*variants, *reversed(variants)]) == expected + expected[::-1]
+    for record, line in zip(variants, expected, strict=True):
+        assert json.loads(line) == record.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        (math.nan, None),
+        (math.inf, None),
+        ([1.5, -math.inf], [1.5, None]),
+        (2**64, 2**64),
+        (-(10**30), -(10**30)),
+        ({"deep": [10**100]}, {"deep": [10**100]}),
+        (True, True),
+        ({True: 1, None: 2, 3: 4, math.nan: 5}, {"True": 1, "None": 2, "3": 4, "nan": 5}),
+        ({1: "int", "1": "str"}, {"1": "int", "1_": "str"}),
+        (b"raw \xff\n", "raw \\xff\n"),
+        ({3, 1} - {1}, [3]),
+        ((1, (2,)), [1, [2]]),
+        (datetime.datetime(2026, 1, 2, 3, 4, 5), "2026-01-02T03:04:05"),
+        (datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC), "2026-01-02T00:00:00+00:00"),
+        (datetime.date(2026, 1, 2), "2026-01-02"),
+        (datetime.time(3, 4, tzinfo=datetime.UTC), "03:04:00+00:00"),
+        (datetime.timedelta(minutes=1.5), 90.0),
+        (decimal.Decimal("1.10"), "1.10"),
+        (decimal.Decimal("sNaN"), "sNaN"),
+        (fractions.Fraction(1, 3), "1/3"),
+        (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (pathlib.PurePosixPath("/a\udcff"), "/a\\udcff"),
+        (2j, "2j"),
+        ("\ud800 \udfff", "\\ud800 \\udfff"),
+        ({"\ud800": "\ud800"}, {"\\ud800": "\\ud800"}),
+        ("line\r\n\x00\x1b[31m\u2028\u202e", "line\r\n\x00\x1b[31m\u2028\u202e"),
+        ("quote\" back\\slash </script>", "quote\" back\\slash </script>"),
+    ],
+    ids=lambda value: type(value).__name__ + ascii(value)[:30],
+)  # fmt: skip
+def test_every_value_has_a_form(value: Any, read: Any) -> None:
+    """A parser reads a value that is as near as JSON has one."""
+    assert fields_of(value) == read
+
+
+def test_numbers_too_large_for_text_are_hexadecimal() -> None:
+    """An int beyond the interpreter's limit on digits is text that loses nothing."""
+    assert int(fields_of(-(10**5000)), 16) == -(10**5000)
+
+
+def test_times_with_a_zone_that_raises_are_text() -> None:
+    """A tzinfo of somebody's own that raises costs its own value, and not the process."""
+    for value in (
+        datetime.datetime(2026, 1, 2, tzinfo=RaisingZone()),
+        datetime.time(3, tzinfo=RaisingZone()),
+    ):
+        assert "unprintable" in fields_of(value)
+        assert b"unprintable" in Json(flat=True).encode(record_of("m", value=value))
+        assert b"unprintable" in Console().encode(record_of("m", value=value))
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_what_processors_make_is_encoded_too(flat: bool) -> None:
+    """Cycles, endless depth and foreign objects that come after capture still give a line."""
+    ring: list[Any] = []
+    ring.append(ring)
+    deep: Any = []
+    for _ in range(2_000):
+        deep = [deep]
+
+    class Unprintable:
+        def __repr__(self) -> str:
+            raise ValueError("no")
+
+    class Key(str):  # noqa: SLOT000
+        def encode(self, *args: Any) -> bytes:
+            raise ValueError("no")
+
+    for value in (ring, deep, Unprintable(), {Unprintable(): {Key("\ud800")}}, {1: ring}):
+        record = record_of("m").replace(fields={"value": value, "fine": 1})
+        line = shown(record, Json(flat=flat))
+        assert (line if flat else line["fields"])["fine"] == 1
+    while deep:
+        deep = deep[0]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["timestamp", "level", "message", "logger", "process", "fields", "template", "task"],
+)
+def test_flat_fields_do_not_overwrite_the_record(name: str) -> None:
+    """A field that is named like a key of the record gets a `_`, and another one if need be."""
+    record = record_of("m {a}", **{"a": 1, name: "mine", f"{name}_": "mine too"})
+    line = shown(record, Json(flat=True))
+    plain = record.to_dict()
+    if name in plain and name != "fields":
+        assert line[name] == plain[name]
+        assert {line[f"{name}_"], line[f"{name}__"]} == {"mine", "mine too"}
+    else:
+        assert (line[name], line[f"{name}_"]) == ("mine", "mine too")
+
+
+def test_names_cannot_forge_a_line() -> None:
+    """Control characters in message, keys, names and exceptions stay inside their strings."""
+    evil = 'x"}\n{"forged": "\x1b[31m\ud800'
+    record = record_of(evil, **{evil: evil})
+    record = record.replace(
+        level=Level(20, evil), logger=evil,
+        exception=ExceptionInfo(evil, evil, [Frame(evil, 1, evil, evil)], [evil]),
+    )  # fmt: skip
+    record = msgspec.structs.replace(record, thread=evil, task=evil)
+    for flat in (False, True):
+        assert "forged" not in shown(record, Json(flat=flat))
+
+
+def test_equal_encoders_are_equal() -> None:
+    """Encoders with the same settings share their bytes; others do not."""
+    assert Json() == Json()
+    assert hash(Json()) == hash(Json())
+    assert Json() != Json(flat=True)
+    assert Json() != Console()
+    assert "flat=True" in repr(Json(flat=True))
