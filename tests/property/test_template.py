@@ -1,0 +1,78 @@
+"""Templates: what `str.format` makes of them, made safe."""
+
+from __future__ import annotations
+
+import string
+
+import hypothesis.strategies as st
+from hypothesis import given, settings
+
+from logflume.template import render
+
+QUICK = settings(max_examples=200, deadline=None)
+
+names = st.from_regex(r"[a-z_]{1,4}", fullmatch=True)
+literals = st.text().map(lambda text: text.replace("{", "{{").replace("}", "}}"))
+texts = st.text()
+
+
+@given(
+    parts=st.lists(st.tuples(literals, names), min_size=1),
+    end=literals,
+    values=st.dictionaries(names, texts | st.integers() | st.none(), min_size=1),
+)
+@QUICK
+def test_what_str_format_can_do_is_done(
+    parts: list[tuple[str, str]], end: str, values: dict[str, object]
+) -> None:
+    """A well-formed template whose names are all known gives what `str.format` gives."""
+    template = "".join(f"{literal}{{{name}}}" for literal, name in parts) + end
+    known = {name: values.get(name, name) for _, name in parts}
+    assert render(template, (), known) == template.format(**known)
+
+
+@given(parts=st.lists(st.tuples(literals, texts), min_size=1), end=literals)
+@QUICK
+def test_positions_are_filled_in_order(parts: list[tuple[str, str]], end: str) -> None:
+    """`{}` takes the arguments in turn, as `str.format` does."""
+    template = "".join(f"{literal}{{}}" for literal, _ in parts) + end
+    args = tuple(text for _, text in parts)
+    assert render(template, args, {}) == template.format(*args)
+
+
+@given(template=st.text(st.sampled_from("{}!:abrs0123.%* ")), value=st.text())
+@QUICK
+def test_values_are_not_interpreted(template: str, value: str) -> None:
+    """The template alone decides where a value goes: a value of braces changes nothing else."""
+    marker = "\N{SNOWMAN}"
+    plain = render(template, (), {"a": marker, "b": marker})
+    if any(mark in template for mark in "!:"):
+        return  # conversions and widths act on the value itself
+    assert render(template, (), {"a": value, "b": value}) == plain.replace(marker, value)
+
+
+@given(template=st.text(st.sampled_from("{}!:abrs0123.%*() ")))
+@QUICK
+def test_unknown_names_stay_as_written(template: str) -> None:
+    """With no name known, only doubled braces change; without those, nothing does."""
+    rendered = render(template, (), {"zzz": 1})
+    if "{{" not in template and "}}" not in template:
+        assert rendered == template
+    else:
+        assert len(rendered) <= len(template)
+
+
+@given(template=st.text(), args=st.lists(st.text() | st.integers() | st.floats(), min_size=1))
+@QUICK
+def test_arguments_never_raise_nor_vanish(template: str, args: list[object]) -> None:
+    """If a template has no place for arguments, they are appended."""
+    rendered = render(template, tuple(args), {})
+    if not set(template) & set("{}%"):
+        assert rendered == f"{template} {' '.join(map(str, args))}"
+
+
+@given(template=st.text(st.sampled_from(string.printable)), fields=st.dictionaries(names, texts))
+@QUICK
+def test_rendering_is_the_same_each_time(template: str, fields: dict[str, str]) -> None:
+    """A compiled template that is kept gives what it gave the first time."""
+    assert render(template, (), fields) == render(template, (), fields)
