@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from ..encoders.console import Console as ConsoleEncoder
 from ..encoders.json import Json
@@ -32,7 +33,7 @@ def wants_color(stream: Any) -> bool:
 
 
 class Console:
-    """Write records to a text stream, by default to whatever `sys.stderr` is at the time.
+    """Write records to a stream, by default to whatever `sys.stderr` is at the time.
 
     Writing happens in a worker thread, so a terminal that is stopped or a full pipe blocks no
     loop. The stream stays open. Callers that can wait do so while the stream is slow.
@@ -44,7 +45,9 @@ class Console:
 
     wants_blocks = True
 
-    def __init__(self, stream: TextIO | None = None, *, color: bool | None = None) -> None:
+    def __init__(
+        self, stream: TextIO | BinaryIO | None = None, *, color: bool | None = None
+    ) -> None:
         self._stream = stream
         if color is None:
             color = wants_color(stream if stream is not None else sys.stderr)
@@ -80,13 +83,27 @@ class Console:
             self._worker.shutdown()
 
     def _write(self, data: bytes) -> None:
-        stream = self._stream if self._stream is not None else sys.stderr
+        stream: Any = self._stream if self._stream is not None else sys.stderr
         if stream is None:  # pythonw: there is no console
             return
-        text = data.decode("utf-8", "backslashreplace")
-        try:
-            stream.write(text)
-        except UnicodeEncodeError:
-            encoding = getattr(stream, "encoding", None) or "ascii"
-            stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-        stream.flush()
+        if isinstance(stream, io.RawIOBase | io.BufferedIOBase):
+            _write_bytes(stream, data)
+        else:
+            _write_text(stream, data.decode("utf-8", "backslashreplace"))
+        flush = getattr(stream, "flush", None)
+        if flush is not None:
+            flush()
+
+
+def _write_bytes(stream: io.RawIOBase | io.BufferedIOBase, data: bytes) -> None:
+    left = memoryview(data)
+    while left:  # a raw stream may take a part
+        left = left[stream.write(left) or 0 :]
+
+
+def _write_text(stream: TextIO, text: str) -> None:
+    try:
+        stream.write(text)
+    except UnicodeEncodeError:
+        encoding = getattr(stream, "encoding", None) or "ascii"
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
