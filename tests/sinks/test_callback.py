@@ -1,0 +1,189 @@
+"""Callables as sinks: awaited or in a thread of their own, one record after the other."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+
+from logflume import ConfigurationError, SinkBatch
+from logflume.sinks import Callback, as_sink
+from logflume.sinks.callback import is_async
+from tests.intake import record_of
+
+
+def batch_of(*messages: str) -> SinkBatch:
+    return SinkBatch([record_of(message) for message in messages])
+
+
+class Object:
+    """A callable object of either kind."""
+
+    def __call__(self, record: dict[str, Any]) -> None: ...
+
+    async def method(self, record: dict[str, Any]) -> None: ...
+
+
+class AsyncObject:
+    async def __call__(self, record: dict[str, Any]) -> None: ...
+
+
+async def function(record: dict[str, Any]) -> None: ...
+
+
+def test_coroutine_functions_are_known_in_every_dress() -> None:
+    """Coroutine functions, methods, objects and partials of them are awaited on the loop."""
+    nested = functools.partial(functools.partial(function))
+    awaited = [function, nested, AsyncObject(), functools.partial(AsyncObject()), Object().method]
+    called = [Object(), print, lambda record: function(record), dict]
+    assert all(is_async(given) for given in awaited)
+    assert not any(is_async(given) for given in called)
+
+
+@pytest.mark.parametrize("kind", ["async", "sync", "sync that returns an awaitable"])
+async def test_records_come_in_order_one_at_a_time(kind: str) -> None:
+    """Each record is a dict of the callable's own, the next comes after the one before is done."""
+    seen: list[str] = []
+    threads: set[int] = set()
+
+    async def awaited(record: dict[str, Any]) -> None:
+        await anyio.lowlevel.checkpoint()
+        seen.append(record["message"])
+        record["fields"]["mine"] = 1
+
+    def called(record: dict[str, Any]) -> None:
+        threads.add(threading.get_ident())
+        seen.append(record["message"])
+
+    functions: dict[str, Callable[[dict[str, Any]], Any]] = {
+        "async": awaited,
+        "sync": called,
+        "sync that returns an awaitable": lambda record: awaited(record),
+    }
+    sink = Callback(functions[kind])
+    await sink.open()
+    batch = batch_of("a", "b", "c")
+    await sink.send(batch)
+    await sink.aclose()
+    assert seen == ["a", "b", "c"]
+    assert batch.advanced == 3 or kind == "sync"
+    assert all(record.fields == {} for record in batch.records)
+    assert threading.get_ident() not in threads
+
+
+@pytest.mark.parametrize("kind", ["async", "sync", "sync that returns an awaitable"])
+async def test_a_failure_is_of_one_record(kind: str) -> None:
+    """What is raised comes out of `send`, and the batch knows how far it got."""
+    seen: list[str] = []
+
+    async def awaited(record: dict[str, Any]) -> None:
+        called(record)
+
+    def called(record: dict[str, Any]) -> None:
+        if record["message"] == "bad":
+            raise ValueError("wrong")
+        seen.append(record["message"])
+
+    functions: dict[str, Callable[[dict[str, Any]], Any]] = {
+        "async": awaited,
+        "sync": called,
+        "sync that returns an awaitable": lambda record: awaited(record),
+    }
+    sink = Callback(functions[kind])
+    await sink.open()
+    batch = batch_of("a", "b", "bad", "c")
+    with pytest.raises(ValueError, match="wrong"):
+        await sink.send(batch)
+    assert batch.advanced == 2
+    await sink.send(batch.pick([3]))
+    await sink.aclose()
+    assert seen == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, StopIteration])
+async def test_what_ends_programs_ends_one_call(error: type[BaseException]) -> None:
+    """`sys.exit()` in a callback's thread is a failure like others, not the program's end."""
+
+    def leaves(record: dict[str, Any]) -> None:
+        raise error
+
+    sink = Callback(leaves)
+    await sink.open()
+    with pytest.raises(Exception, match=r"raised StopIteration|callback raised") as caught:
+        await sink.send(batch_of("a"))
+    assert isinstance(caught.value, RuntimeError)
+    await sink.aclose()
+
+
+async def test_a_call_that_is_given_up_does_not_hold_up_the_next() -> None:
+    """After a call that hangs was cancelled, the next records go to another thread."""
+    hanging, released = threading.Event(), threading.Event()
+    seen: list[str] = []
+
+    def slow(record: dict[str, Any]) -> None:
+        if record["message"] == "hang":
+            hanging.set()
+            released.wait(10)
+        seen.append(record["message"])
+
+    sink = Callback(slow)
+    await sink.open()
+
+    async def cancel_when_it_hangs(scope: anyio.CancelScope) -> None:
+        while not hanging.is_set():
+            await anyio.lowlevel.checkpoint()
+        scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        with anyio.CancelScope() as scope:
+            tasks.start_soon(cancel_when_it_hangs, scope)
+            await sink.send(batch_of("hang"))
+    assert scope.cancelled_caught
+    with anyio.fail_after(5):
+        await sink.send(batch_of("next"))
+    assert seen == ["next"]
+    released.set()
+    await sink.aclose()
+
+
+async def test_closing_what_was_not_opened_is_no_error() -> None:
+    """`aclose` may be called in every state."""
+    await Callback(print).aclose()
+    await Callback(function).aclose()
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        (function, "function"),
+        (lambda record: None, "lambda"),
+        (functools.partial(print), "partial"),
+        (Object(), "Object"),
+        (Object().method, "method"),
+    ],
+    ids=["function", "lambda", "partial", "object", "method"],
+)
+def test_a_route_is_named_after_its_callable(given: Any, name: str) -> None:
+    """The name in the ledger is the function's, or that of an object's class."""
+    assert Callback(given).name == name
+
+
+def test_an_odd_name_is_no_error() -> None:
+    """A `__name__` that is no string is text."""
+    odd = Object()
+    odd.__name__ = None  # type: ignore[attr-defined]
+    assert Callback(odd).name == "None"
+
+
+def test_a_callable_given_as_a_sink_is_a_callback() -> None:
+    """A Pipeline takes a callable for a callback; a class is taken for a forgotten call."""
+    assert isinstance(as_sink(print), Callback)
+    assert isinstance(as_sink(sys.displayhook), Callback)
+    for wrong in (Callback, Object, 5, None, object()):
+        with pytest.raises(ConfigurationError, match="sink"):
+            as_sink(wrong)
