@@ -11,10 +11,10 @@ from collections.abc import Coroutine, Iterator
 from typing import Any
 
 from logflume import Level, Record
+from logflume.capture import DONE, connect
 from logflume.engine import current
 from logflume.engine.backend import whereabouts
 from logflume.level import TRACE, Thresholds
-from logflume.capture import DONE, connect
 
 __all__ = ["Taken", "captured", "record_of"]
 
