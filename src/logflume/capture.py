@@ -165,7 +165,7 @@ def level_method(level: Level, *, waits: bool) -> Any:  # noqa: C901 - see below
                     time_ns(), level, message, args, fields, self._bound, context,
                     source.name, frame.f_code, frame.f_lasti, thread, task, extra,
                 )  # fmt: skip
-                if len(intake.queue) < intake.mark:
+                if extra is None and len(intake.queue) < intake.mark:
                     intake.queue.append(record)
                     return nothing
                 return intake.asubmit(record) if waits else intake.submit(record)

@@ -112,22 +112,22 @@ class Sink(Protocol):
 
 @runtime_checkable
 class Encoder(Protocol):
-    """`Record -> bytes`, pure: no I/O, no waiting. Called on the loop, for many records at once.
+    """`Record -> bytes`, pure: no I/O, no waiting. Called on the loop.
 
-    Encoders that are equal (`==`, with a hash to match) share their bytes between routes.
+    Encoders that are equal (`==`, with a hash to match) encode a record once for all their routes.
+    For speed, an encoder may have `encode_into(records, write) -> list[int]` as well, which calls
+    `write` with each record's bytes and returns what each call returned.
     """
 
     def encode(self, record: Record, /) -> bytes: ...
-
-    def encode_many(self, records: Sequence[Record], /) -> list[bytes]: ...
 
 
 class Intake(Protocol):
     """Who takes a logger's records: a pipeline's door, or what starts the default pipeline.
 
-    On the thread `ident`, a record may be appended to `queue` while it is shorter than `mark`, and
-    that is all; otherwise the first two ways are for calls on that thread, the last two for calls
-    from any other. None of them raises.
+    On the thread `ident`, a record without an `extra` may be appended to `queue` while that is
+    shorter than `mark`, and that is all. Otherwise the first two ways are for calls on that thread,
+    the last two for calls from any other. None of them raises.
     """
 
     ident: int

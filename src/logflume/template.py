@@ -12,7 +12,7 @@ import string
 import sys
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
 from .snapshot import safe_str
 
@@ -22,7 +22,9 @@ MAX_WIDTH = 256
 MAX_EXPONENT = 1_000
 _MAX_KEPT = 4_096
 
-Renderer = Callable[[Mapping[str, Any]], str]
+# A compiled template: None if it is its own result; what is before and after its one plain
+# placeholder, with the name in between and the whole placeholder last; else all its parts.
+Compiled: TypeAlias = "tuple[str, str, str, _Hole] | list[str | _Hole] | None"
 
 _STRICT = re.compile(r"\{\{|\}\}|\{([^{}!:]*)(?:!([^{}:]*))?(?::([^{}]*))?\}")
 _PLACEHOLDER = re.compile(r"\{\{([^{}]*)\}\}|\{([^{}!:]*)(?:!([rsa]))?(?::([^{}]*))?\}")
@@ -30,8 +32,8 @@ _PERCENT = re.compile(r"%(?:\([^()]*\))?[#0\- +]*(\*|\d+)?(?:\.(\*|\d+))?[hlL]?[
 _NESTED_KEY = re.compile(r"%\([^)]*\(")
 _DIGITS = re.compile(r"\d+")
 
-_compiled: dict[str, Renderer | None] = {}
-renderer_of = _compiled.get
+_compiled: dict[str, Compiled] = {}
+compiled_of = _compiled.get
 
 
 _CONVERSIONS: dict[str, Callable[[Any], str]] = {"r": repr, "a": ascii, "s": str}
@@ -80,22 +82,35 @@ def render(template: str, args: tuple[Any, ...], fields: Mapping[str, Any]) -> s
     """
     if args:
         return _render_positional(template, args, fields)
-    renderer = _compiled.get(template, _MISSING)
-    if renderer is _MISSING:
-        renderer = compile_template(template)
-    return template if renderer is None else renderer(fields)
+    compiled = _compiled.get(template, _MISSING)
+    if compiled is _MISSING:
+        compiled = compile_template(template)
+    if compiled is None:
+        return template
+    if type(compiled) is tuple:
+        before, _, after, hole = compiled
+        return f"{before}{hole.fill(fields)}{after}"
+    return "".join([p if isinstance(p, str) else p.fill(fields) for p in compiled])
 
 
 _MISSING: Any = object()
 
 
-def compile_template(template: str) -> Renderer | None:
-    """Compile and keep a template; None if it has no placeholder and is its own result."""
-    renderer = _renderer(_parse(template)) if "{" in template or "}" in template else None
+def compile_template(template: str) -> Compiled:
+    """Compile and keep a template."""
+    compiled: Compiled = None
+    if "{" in template or "}" in template:
+        compiled = _parse(template)
+        holes = [part for part in compiled if isinstance(part, _Hole)]
+        if len(holes) == 1 and not holes[0].spec and not holes[0].conversion:
+            at = compiled.index(holes[0])
+            before = "".join([str(part) for part in compiled[:at]])
+            after = "".join([str(part) for part in compiled[at + 1 :]])
+            compiled = before, holes[0].name, after, holes[0]
     if len(_compiled) >= _MAX_KEPT:  # templates made at run time must not fill the memory
         _compiled.clear()
-    _compiled[template] = renderer
-    return renderer
+    _compiled[template] = compiled
+    return compiled
 
 
 def _parse(template: str) -> list[str | _Hole]:
@@ -135,32 +150,6 @@ def _parse_leniently(template: str) -> list[str | _Hole]:
             found.append(_Hole(name, conversion, spec, match[0]))
     found.append(template[end:])
     return [part for part in found if part != ""]
-
-
-def _renderer(parts: list[str | _Hole]) -> Renderer | None:
-    holes = [part for part in parts if isinstance(part, _Hole)]
-    if len(holes) == 1 and not holes[0].spec and not holes[0].conversion:
-        return _one_hole(parts, holes[0])
-
-    def many(fields: Mapping[str, Any]) -> str:
-        return "".join([p if isinstance(p, str) else p.fill(fields) for p in parts])
-
-    return many
-
-
-def _one_hole(parts: list[str | _Hole], hole: _Hole) -> Renderer:
-    at = parts.index(hole)
-    before = "".join(str(part) for part in parts[:at])
-    after = "".join(str(part) for part in parts[at + 1 :])
-    name, fill = hole.name, hole.fill
-
-    def one(fields: Mapping[str, Any]) -> str:
-        try:
-            return f"{before}{fields[name]}{after}"
-        except Exception:
-            return f"{before}{fill(fields)}{after}"
-
-    return one
 
 
 def _render_positional(template: str, args: tuple[Any, ...], fields: Mapping[str, Any]) -> str:

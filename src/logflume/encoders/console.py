@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
 from typing import Any
 
 from ..exception import ExceptionInfo
@@ -71,10 +70,6 @@ class Console:
 
     def __repr__(self) -> str:
         return f"Console(color={self.color})"
-
-    def encode_many(self, records: Sequence[Record], /) -> list[bytes]:
-        """Return the lines of many records."""
-        return [self.encode(record) for record in records]
 
     def encode(self, record: Record, /) -> bytes:
         """Return the record's line, with its newline, and its exception's."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import CodeType
 from typing import Any
 
@@ -13,7 +13,7 @@ import orjson
 from ..level import Level
 from ..record import Record, process_id
 from ..snapshot import safe_str, snapshot
-from ..template import render, renderer_of
+from ..template import compiled_of, render
 
 __all__ = ["Json"]
 
@@ -26,7 +26,7 @@ _MISSING: Any = object()
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME
 _LINE = _OPTIONS | orjson.OPT_APPEND_NEWLINE
 
-# What a call site adds to a record, and what it was encoded for: see `encode_many`.
+# What a call site adds to a record, and what it was encoded for: see `encode_into`.
 _Tail = tuple[CodeType, int, Level, str, str, orjson.Fragment]
 
 
@@ -60,10 +60,12 @@ class Json:
 
     def encode(self, record: Record, /) -> bytes:
         """Return the record's line, with its newline."""
-        return self.encode_many((record,))[0]
+        line: list[bytes] = []
+        self.encode_into((record,), line.append)
+        return line[0]
 
-    def encode_many(self, records: Sequence[Record], /) -> list[bytes]:
-        """Return the lines of many records.
+    def encode_into(self, records: Sequence[Record], write: Callable[[bytes], Any], /) -> list[Any]:
+        """Write the lines of many records, one call each, and return what the calls returned.
 
         What belongs to a call site (logger, file, line, template, thread, ...) is encoded once
         and kept. It comes last, as a fragment under the key "level" that holds the level's value
@@ -72,16 +74,19 @@ class Json:
         message without one, by the address of its instruction, and then checked.
         """
         if self.flat:
-            return [self._encode_flat(record) for record in records]
+            return [write(self._encode_flat(record)) for record in records]
         if self._process != process_id():
             self._forget_tails()
             self._process = process_id()
-        lines: list[bytes] = []
-        append = lines.append
+        written: list[Any] = []
+        append = written.append
         tail_of = self._tails.get
         millisecond, prefix = self._millisecond, self._prefix
         microseconds = _MICROSECONDS
         dumps = orjson.dumps
+        # Filled anew for each record: cheaper than a new dict. The order is that of the keys.
+        in_no_task: dict[str, Any] = dict.fromkeys(("timestamp", "message", "fields", "level"))
+        in_task: dict[str, Any] = dict.fromkeys(("timestamp", "message", "fields", "task", "level"))
         for r in records:
             past = r.time_ns - millisecond
             if not 0 <= past < _MILLISECOND:
@@ -95,54 +100,48 @@ class Json:
                     fields = r.bound | fields
                 if r.context:
                     fields = r.context | fields
-                r.merged = fields
             message = r.rendered
             if message is None:
                 message = template
                 if r.args:
                     message = render(template, r.args, fields)
                 elif r.call_fields:
-                    renderer = renderer_of(template, _MISSING)
-                    if renderer is _MISSING:
+                    compiled = compiled_of(template, _MISSING)
+                    if type(compiled) is tuple and type(fields.get(compiled[1])) is str:
+                        message = f"{compiled[0]}{fields[compiled[1]]}{compiled[2]}"
+                    elif compiled is not None:
                         message = render(template, (), fields)
-                    elif renderer is not None:
-                        message = renderer(fields)
-                r.rendered = message
-            code = r.code
-            tail = tail_of(id(code) + r.lasti) if message is template else tail_of(template)
-            if (
-                tail is None
-                or tail[0] is not code
-                or tail[1] != r.lasti
-                or tail[2] is not r.level
-                or tail[3] is not r.logger
-                or tail[4] is not r.thread
-            ):
-                tail = self._tail_of(r, message is not template)
-            task = r.task
-            own: dict[str, Any]
-            if task is not None:
-                own = {
-                    "timestamp": prefix + microseconds[past // 1000],
-                    "message": message,
-                    "fields": fields,
-                    "task": task,
-                    "level": tail[5],
-                }
+            code, lasti = r.code, r.lasti
+            tail = tail_of(id(code) + lasti) if message is template else tail_of(template)
+            if tail is not None:
+                its_code, its_lasti, level, logger, thread, rest = tail
+                if (
+                    its_code is not code
+                    or its_lasti != lasti
+                    or level is not r.level
+                    or logger is not r.logger
+                    or thread is not r.thread
+                ):
+                    rest = self._tail_of(r, message is not template)[5]
             else:
-                own = {
-                    "timestamp": prefix + microseconds[past // 1000],
-                    "message": message,
-                    "fields": fields,
-                    "level": tail[5],
-                }
+                rest = self._tail_of(r, message is not template)[5]
+            if r.task is not None:
+                own = in_task
+                own["task"] = r.task
+            else:
+                own = in_no_task
+            own["timestamp"] = prefix + microseconds[past // 1000]
+            own["message"] = message
+            own["fields"] = fields
+            own["level"] = rest
             if r.extra is not None and r.extra.exception is not None:
                 own = {"exception": r.extra.exception.to_dict(), **own}
             try:
-                append(dumps(own, _plain, _LINE))
+                line = dumps(own, _plain, _LINE)
             except TypeError:
-                append(_dumps(own, _LINE))
-        return lines
+                line = _dumps(own, _LINE)
+            append(write(line))
+        return written
 
     def _enter_millisecond(self, record: Record) -> tuple[int, str]:
         self._millisecond = record.time_ns // _MILLISECOND * _MILLISECOND

@@ -20,6 +20,7 @@ from typing import Any
 from ..protocols import SinkBatch
 from ..record import Record
 from .batch import Batch
+from .chunk import Encoded
 
 __all__ = ["Buffer"]
 
@@ -43,8 +44,8 @@ class _Segment:
     def __len__(self) -> int:
         return len(self.sizes)
 
-    def add(self, encoded: Sequence[bytes], sizes: Sequence[int], nbytes: int) -> None:
-        self._memory.writelines(encoded)
+    def add(self, block: memoryview, sizes: Sequence[int], nbytes: int) -> None:
+        self._memory.write(block)
         self.sizes += sizes
         self.nbytes += nbytes
 
@@ -73,12 +74,12 @@ class Buffer:
         self._spare: list[_Segment] = []
         self._lent: list[_Segment] = []
 
-    def put(self, records: Sequence[Record], encoded: Sequence[bytes]) -> int:
+    def put(self, records: Sequence[Record], encoded: Encoded | None) -> int:
         """Take as many of the records as there is room for, and return how many.
 
         One record always fits into an empty buffer, or one larger than it could never pass.
         """
-        sizes = list(map(len, encoded)) if encoded else list(map(_estimate, records))
+        sizes = encoded.sizes if encoded is not None else list(map(_estimate, records))
         nbytes = sum(sizes)
         limits = self._limits
         room = min(len(records), self._most_records - self.count)
@@ -87,7 +88,7 @@ class Buffer:
             and nbytes <= limits.max_bytes
             and self.nbytes + nbytes <= self._most_bytes
         ):
-            self._append(records, encoded, sizes, nbytes)
+            self._append(records, encoded, nbytes)
             return room
         if room <= 0:
             return 0
@@ -96,22 +97,18 @@ class Buffer:
         done = 0
         while done < room:
             end = done + _prefix(sizes[done:room], limits.max_records, limits.max_bytes, force=True)
-            part = sizes[done:end]
-            self._append(records[done:end], encoded[done:end], part, sum(part))
+            part = None if encoded is None else encoded.pick(range(done, end))
+            self._append(records[done:end], part, sum(sizes[done:end]))
             done = end
         return room
 
-    def _append(
-        self,
-        records: Sequence[Record],
-        encoded: Sequence[bytes],
-        sizes: Sequence[int],
-        nbytes: int,
-    ) -> None:
-        if self._blocks and encoded:
-            self._segment_for(len(records), nbytes).add(encoded, sizes, nbytes)
+    def _append(self, records: Sequence[Record], encoded: Encoded | None, nbytes: int) -> None:
+        if encoded is None:
+            self._pieces.append(SinkBatch(records, nbytes=nbytes))
+        elif self._blocks:
+            self._segment_for(len(records), nbytes).add(encoded.block, encoded.sizes, nbytes)
         else:
-            self._pieces.append(SinkBatch(records, encoded, nbytes=nbytes))
+            self._pieces.append(SinkBatch(records, encoded.lines(), nbytes=nbytes))
         self.count += len(records)
         self.nbytes += nbytes
 

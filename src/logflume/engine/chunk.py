@@ -1,13 +1,93 @@
-"""What the pump hands to the routes: records by the hundred, and their bytes by encoder."""
+"""What the pump hands to the routes: records by the hundred, and their bytes by encoder.
+
+The bytes go straight into memory that is used again for every chunk. Kept one by one until the
+chunk is done, the lines would be freed all at once, and the allocator would give the memory back
+to the system and ask for it again each time: measured, that cost more than encoding them.
+"""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
+from itertools import accumulate
 
 from ..protocols import Encoder
 from ..record import Record
 
-__all__ = ["Chunk", "encode"]
+__all__ = ["Chunk", "Encoded", "Scratch"]
+
+
+class Encoded:
+    """The bytes of records, one behind the other: `sizes[i]` bytes for the i-th.
+
+    `broken` holds the positions of those at which the encoder failed: they have no bytes.
+    """
+
+    __slots__ = ("block", "broken", "sizes")
+
+    def __init__(
+        self, block: memoryview, sizes: list[int], broken: frozenset[int] = frozenset()
+    ) -> None:
+        self.block = block
+        self.sizes = sizes
+        self.broken = broken
+
+    def pick(self, positions: Sequence[int]) -> Encoded:
+        """Return the bytes of the records at these positions, which are in order."""
+        lines = self.lines()
+        block = memoryview(b"".join([lines[i] for i in positions]))
+        broken = frozenset(at for at, i in enumerate(positions) if i in self.broken)
+        return Encoded(block, [self.sizes[i] for i in positions], broken)
+
+    def lines(self) -> list[bytes]:
+        """Return the bytes of each record for itself."""
+        whole = bytes(self.block)
+        return [
+            whole[end - size : end]
+            for end, size in zip(accumulate(self.sizes), self.sizes, strict=True)
+        ]
+
+
+class Scratch:
+    """The memory that chunks are encoded into: one part for each encoder in use."""
+
+    def __init__(self) -> None:
+        self._parts: dict[Encoder, io.BytesIO] = {}
+
+    def encode(self, encoder: Encoder, records: Sequence[Record]) -> Encoded:
+        """Encode records; what comes back is valid until the same encoder is used again."""
+        memory = self._parts.get(encoder)
+        if memory is None:
+            memory = self._parts[encoder] = io.BytesIO()
+        memory.seek(0)
+        encode_into = getattr(encoder, "encode_into", None)
+        if encode_into is not None:
+            try:
+                sizes = encode_into(records, memory.write)
+                if len(sizes) == len(records):
+                    return Encoded(_view(memory), sizes)
+            except Exception:
+                pass  # find out below which record it was, and go on with the others
+            memory.seek(0)
+        sizes = []
+        broken: set[int] = set()
+        for position, record in enumerate(records):
+            try:
+                sizes.append(memory.write(encoder.encode(record)))
+            except Exception:
+                sizes.append(0)
+                broken.add(position)
+        return Encoded(_view(memory), sizes, frozenset(broken))
+
+    def keep_only(self, encoders: frozenset[Encoder]) -> None:
+        """Let go of the memory of encoders that are in use no more."""
+        for encoder in self._parts.keys() - encoders:
+            del self._parts[encoder]
+
+
+def _view(memory: io.BytesIO) -> memoryview:
+    with memory.getbuffer() as whole:
+        return whole[: memory.tell()]
 
 
 class Chunk:
@@ -17,11 +97,12 @@ class Chunk:
     `shared` holds the encoders that several routes use: those encode the whole chunk once.
     """
 
-    __slots__ = ("_encoded", "lowest", "records", "shared", "special")
+    __slots__ = ("_encoded", "_scratch", "lowest", "records", "shared", "special")
 
     def __init__(
         self,
         records: list[Record],
+        scratch: Scratch,
         lowest: int = 0,
         special: bool = True,
         shared: frozenset[Encoder] = frozenset(),
@@ -30,30 +111,21 @@ class Chunk:
         self.lowest = lowest
         self.special = special
         self.shared = shared
-        self._encoded: dict[Encoder, tuple[list[bytes], set[int]]] = {}
+        self._scratch = scratch
+        self._encoded: dict[Encoder, Encoded] = {}
 
-    def encoded_by(self, encoder: Encoder) -> tuple[list[bytes], set[int]]:
-        """Return what `encode` makes of all records, once per equal encoder."""
-        encoded = self._encoded.get(encoder)
-        if encoded is None:
-            encoded = self._encoded[encoder] = encode(encoder, self.records)
-        return encoded
+    def encode(self, encoder: Encoder, picked: Sequence[int] | None) -> Encoded:
+        """Return the bytes of the picked records (None: of all), valid until `release`."""
+        records = self.records
+        whole = self._encoded.get(encoder)
+        if whole is None:
+            if picked is not None and encoder not in self.shared:
+                records = [records[i] for i in picked]
+                picked = None
+            whole = self._encoded[encoder] = self._scratch.encode(encoder, records)
+        return whole if picked is None else whole.pick(picked)
 
-
-def encode(encoder: Encoder, records: Sequence[Record]) -> tuple[list[bytes], set[int]]:
-    """Return the bytes of records, and the positions of those at which the encoder fails."""
-    try:
-        encoded = encoder.encode_many(records)
-        if len(encoded) == len(records):
-            return encoded, set()
-    except Exception:
-        pass  # find out below which record it was, and go on with the others
-    encoded = []
-    broken: set[int] = set()
-    for position, record in enumerate(records):
-        try:
-            encoded.append(encoder.encode(record))
-        except Exception:
-            encoded.append(b"")
-            broken.add(position)
-    return encoded, broken
+    def release(self) -> None:
+        """Let the memory be used again: no route needs the bytes any more."""
+        for encoded in self._encoded.values():
+            encoded.block.release()

@@ -98,6 +98,8 @@ class Door:
         self._from_afar = 0
         self._taken = 0
         self._in_hand = 0
+        self.special = False
+        self._special = False
         self._delivered = 0
         self._filtered = 0
         self._dropped: Counter[str] = Counter()
@@ -201,6 +203,8 @@ class Door:
         if len(self.queue) + self._in_hand >= (self._capacity if urgent else self._room):
             return False
         self.queue.append(record)
+        if record.extra is not None:
+            self._special = True
         if self._asleep:
             self._rouse()
         return True
@@ -238,12 +242,17 @@ class Door:
     # The consumer's side: only on the home thread.
 
     def take(self) -> list[Record]:
-        """Take the next records out, in order; they count as pending until `settle`."""
+        """Take the next records out, in order; they count as pending until `settle`.
+
+        Afterwards, `special` says whether any of them may have an `extra`.
+        """
         queue, most = self.queue, self._burst
         with self._lock:
+            self.special = self._special
             if len(queue) <= most:
                 records = list(queue)
                 queue.clear()
+                self._special = False
             else:
                 records = [queue.popleft() for _ in range(most)]
             self._taken += len(records)

@@ -58,7 +58,7 @@ class Pump:
         while True:
             records = self._door.take()
             if records:
-                await self._pass_on(records)
+                await self._pass_on(records, self._door.special)
                 await checkpoint()
             elif not await self._door.sleep():
                 self._progress.tell()
@@ -68,11 +68,10 @@ class Pump:
         """Let the thread end that reads source lines."""
         self._sources.close()
 
-    async def _pass_on(self, records: list[Record]) -> None:
+    async def _pass_on(self, records: list[Record], special: bool) -> None:
         """Take records from the door to the routes, and settle them there whatever happens."""
         taken = len(records)
         try:
-            special = any([r.extra is not None for r in records])
             if special:
                 await self._prepare([r for r in records if r.extra is not None])
             lowest = self._thresholds.lowest

@@ -25,7 +25,7 @@ from ..record import Record
 from .backend import survivable
 from .batch import Batch, positive
 from .buffer import Buffer
-from .chunk import Chunk, encode
+from .chunk import Chunk
 from .delivery import SHUTDOWN, Delivery
 from .ledger import Account, News, describe
 from .retry import Retry
@@ -225,12 +225,14 @@ class Route:
             self.account.offer(received, filtered=received)
             return
         filtered = received - len(records)
-        encoded, broken = self._encode(chunk, records, picked)
         dropped: dict[str, int] = {}
-        if broken:
-            dropped[UNENCODABLE] = len(broken)
-            records = [r for i, r in enumerate(records) if i not in broken]
-            encoded = [e for i, e in enumerate(encoded) if i not in broken]
+        encoded = None
+        if self.encoder is not None:
+            encoded = chunk.encode(self.encoder, picked)
+            if encoded.broken:
+                dropped[UNENCODABLE] = len(encoded.broken)
+                whole = [i for i in range(len(records)) if i not in encoded.broken]
+                records, encoded = [records[i] for i in whole], encoded.pick(whole)
         was_empty = not self._buffer.count
         kept = self._buffer.put(records, encoded)
         if kept < len(records):
@@ -271,21 +273,6 @@ class Route:
             and self.name not in record.origins
             and self._accepts(record)
         )
-
-    def _encode(
-        self, chunk: Chunk, records: list[Record], picked: list[int] | None
-    ) -> tuple[list[bytes], set[int]]:
-        """Return the bytes of the picked records, and the positions of those that have none."""
-        if self.encoder is None:
-            return [], set()
-        if picked is None or self.encoder in chunk.shared:
-            encoded, broken = chunk.encoded_by(self.encoder)
-            if picked is not None:
-                encoded = [encoded[i] for i in picked]
-                broken = {at for at, i in enumerate(picked) if i in broken}
-        else:
-            encoded, broken = encode(self.encoder, records)
-        return encoded, broken
 
     def _stored(self, was_empty: bool) -> None:
         if was_empty:

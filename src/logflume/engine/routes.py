@@ -9,7 +9,7 @@ from ..errors import ConfigurationError
 from ..protocols import Encoder
 from ..record import Record
 from ..stats import RouteCounts
-from .chunk import Chunk
+from .chunk import Chunk, Scratch
 from .door import DOOR
 from .route import Route
 
@@ -23,6 +23,7 @@ class Routes:
     def __init__(self) -> None:
         self._all: tuple[Route, ...] = ()
         self._shared: frozenset[Encoder] = frozenset()
+        self._scratch = Scratch()
         self.start_over()
 
     def start_over(self) -> None:
@@ -91,9 +92,12 @@ class Routes:
 
     def offer(self, records: list[Record], lowest: int = 0, *, special: bool = True) -> None:
         """Offer records to every route. On the loop only; never waits. See `Chunk`."""
-        chunk = Chunk(records, lowest, special, self._shared)
-        for route in self._all:
-            route.offer(chunk)
+        chunk = Chunk(records, self._scratch, lowest, special, self._shared)
+        try:
+            for route in self._all:
+                route.offer(chunk)
+        finally:
+            chunk.release()
 
     def counts(self) -> dict[str, RouteCounts]:
         """Return every route's ledger."""
