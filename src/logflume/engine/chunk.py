@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import Any
 
 from ..protocols import Encoder
 from ..record import Record
@@ -60,7 +61,7 @@ class Scratch:
         if memory is None:
             memory = self._parts[encoder] = io.BytesIO()
         memory.seek(0)
-        encode_into = getattr(encoder, "encode_into", None)
+        encode_into = _fast_way_of(encoder)
         if encode_into is not None:
             try:
                 sizes = encode_into(records, memory.write)
@@ -83,6 +84,16 @@ class Scratch:
         """Let go of the memory of encoders that are in use no more."""
         for encoder in self._parts.keys() - encoders:
             del self._parts[encoder]
+
+
+def _fast_way_of(encoder: Encoder) -> Any:
+    """Return `encode_into`, unless a subclass changed `encode` alone."""
+    for kind in type(encoder).__mro__:
+        if "encode_into" in vars(kind):
+            return getattr(encoder, "encode_into", None)
+        if "encode" in vars(kind):
+            return None
+    return None
 
 
 def _view(memory: io.BytesIO) -> memoryview:

@@ -37,8 +37,14 @@ from .ledger import News
 
 __all__ = ["Door"]
 
-BURST = 512
-"""How many records may queue before the callers on the loop let the loop turn."""
+BURST = 256
+"""How many records may queue before more than an append is done for a caller on the loop."""
+
+BURSTS = 8
+"""With how many of them, at the latest, a waiting caller lets its loop turn."""
+
+CHUNK = 512
+"""How many records the pump takes at most."""
 
 DOOR = "door"
 FULL = "door full"
@@ -84,6 +90,8 @@ class Door:
         # than there is room for. A door of one has no short way.
         self._short = min(BURST, self._room // 2)
         self._burst = max(1, self._short)
+        # What is taken and what is appended meanwhile without a look must fit together.
+        self._most = max(1, min(CHUNK, self._room - self._burst))
         self._news = news
         self.queue: deque[Record] = deque()
         self.mark = 0
@@ -100,6 +108,9 @@ class Door:
         self._in_hand = 0
         self.special = False
         self._special = False
+        self._bursts = 0
+        self.step: Callable[[], None] = _no_step
+        """Moves what is in the queue on to the routes; what it is replaced by, if it can be."""
         self._delivered = 0
         self._filtered = 0
         self._dropped: Counter[str] = Counter()
@@ -124,11 +135,32 @@ class Door:
                 self._drop(CLOSED if self._closed else FULL)
 
     def asubmit(self, record: Record) -> Coroutine[Any, Any, None]:
-        """Put a record in, on the home thread; without room, the result waits for it."""
+        """Put a record in, on the home thread; without room, the result waits for it.
+
+        A caller that comes again and again moves the queue on by itself, most times: the records
+        are still in the processor's caches then, and a turn of the loop costs as much as dozens
+        of them.
+        """
         with self._lock:
             if not self._gated and len(self.queue) < self._burst and self._put(record):
                 return DONE
+        if self._may_step():
+            self._bursts += 1
+            if self._bursts % BURSTS:
+                self.step()
+                with self._lock:
+                    if not self._gated and self._put(record):
+                        return DONE
         return self._enter(record)
+
+    def _may_step(self) -> bool:
+        """Whether the records can be moved on by a caller, as the pump would do it now."""
+        return (
+            self.step is not _no_step
+            and len(self.queue) >= self._burst
+            and not (self._in_hand or self._special or self._closed)
+            and not (self._gated or self._waiters or self._urgent)
+        )
 
     def submit_from_afar(self, record: Record) -> None:
         """Put a record in, from another thread; without room, wait for it if that is allowed."""
@@ -150,7 +182,7 @@ class Door:
     def asubmit_from_afar(self, record: Record) -> Coroutine[Any, Any, None]:
         """Put a record in, from another thread's loop; without room, the result waits for it."""
         self._from_afar += 1  # not exact between threads: it only spaces the turns of loops
-        if self._from_afar % self._burst:
+        if self._from_afar % (BURST * BURSTS):
             with self._lock:
                 if not self._gated and self._put(record):
                     return DONE
@@ -246,7 +278,7 @@ class Door:
 
         Afterwards, `special` says whether any of them may have an `extra`.
         """
-        queue, most = self.queue, self._burst
+        queue, most = self.queue, self._most
         with self._lock:
             self.special = self._special
             if len(queue) <= most:
@@ -383,3 +415,7 @@ class Door:
 
 def _no_task(loop: Any) -> None:
     return None
+
+
+def _no_step() -> None:
+    """The step of a door whose records need more than that."""

@@ -3,6 +3,7 @@ left to the routes. It never waits for a route."""
 
 from __future__ import annotations
 
+import contextvars
 import inspect
 from collections.abc import Sequence
 from typing import Any
@@ -55,6 +56,9 @@ class Pump:
     async def run(self) -> None:
         """Pass on what comes, by the burst, until the door has come to its end."""
         enter_origins(frozenset((PROCESSORS,)))
+        if not self._processors:
+            self._context = contextvars.copy_context()
+            self._door.step = self._step
         while True:
             records = self._door.take()
             if records:
@@ -67,6 +71,23 @@ class Pump:
     def close(self) -> None:
         """Let the thread end that reads source lines."""
         self._sources.close()
+
+    def _step(self) -> None:
+        """Pass on what is there now, for a caller on this loop; only if nothing is special."""
+        self._context.run(self._pass_on_now)
+
+    def _pass_on_now(self) -> None:
+        records = self._door.take()
+        try:
+            self._routes.offer(records, self._thresholds.lowest, special=False)
+        except BaseException as error:
+            self._door.lose(len(records), FAILED)
+            self._news.add(DOOR, FAILED, len(records), describe(error))
+            if not isinstance(error, Exception):
+                raise
+        else:
+            self._door.settle(len(records), 0)
+        self._progress.tell()
 
     async def _pass_on(self, records: list[Record], special: bool) -> None:
         """Take records from the door to the routes, and settle them there whatever happens."""
