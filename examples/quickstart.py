@@ -138,10 +138,11 @@ def ledger(stats: Stats) -> str:
 async def replay(path: Path) -> list[str]:
     r"""Log each line of a file, to the file and the callback only; return the lines.
 
-    A line ends at "\n" and nowhere else: what stands before it, "\r" too, is the line's own.
-    Bytes that are not UTF-8 show as `\xff`.
+    A line ends at "\n" or "\r\n" and nowhere else: a "\r" inside is the line's own. Bytes that
+    are not UTF-8 show as `\xff`.
     """
     lines = (await anyio.Path(path).read_bytes()).decode("utf-8", "backslashreplace").split("\n")
+    lines = [line.removesuffix("\r") for line in lines]
     if not lines[-1]:
         lines.pop()
     replay_log = get_logger("replay")

@@ -100,7 +100,9 @@ def test_a_replayed_line_is_its_message(tmp_path: Path, backend: str) -> None:
         tmp_path, "--backend", backend, "--output", "new/out.jsonl", "--replay", "some.log"
     )
     messages = [record["message"] for record in records(tmp_path / "new/out.jsonl")]
-    assert messages == [line.decode("utf-8", "backslashreplace") for line in ODD_LINES * 100]
+    # A CR at the end belongs to a CRLF, one inside to the line.
+    expected = [line.decode("utf-8", "backslashreplace").removesuffix("\r") for line in ODD_LINES]
+    assert messages == expected * 100
     assert "1,100 messages, 1,100 equal" in printed
     assert ledger(printed)["file"]["delivered"] == 1_100
 

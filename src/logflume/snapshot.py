@@ -10,13 +10,10 @@ from __future__ import annotations
 import datetime
 import decimal
 import enum
-import fractions
-import ipaddress
 import numbers
 import operator
 import pathlib
 import types
-import uuid
 from collections import UserString
 from collections.abc import Mapping, Sequence, ValuesView
 from collections.abc import Set as AbstractSet
@@ -43,9 +40,8 @@ SCALARS: frozenset[type] = frozenset(
     {
         str, int, float, bool, types.NoneType, bytes, complex,
         datetime.datetime, datetime.date, datetime.time, datetime.timedelta,
-        decimal.Decimal, fractions.Fraction, uuid.UUID,
+        decimal.Decimal,
         pathlib.PosixPath, pathlib.WindowsPath, pathlib.PurePosixPath, pathlib.PureWindowsPath,
-        ipaddress.IPv4Address, ipaddress.IPv6Address, ipaddress.IPv4Network, ipaddress.IPv6Network,
     }
 )  # fmt: skip
 
@@ -59,6 +55,17 @@ def type_name(value: object) -> str:
     """Return the name of the value's class, whatever that class or its metaclass says."""
     name: str = _name_of_type(type(value))
     return name
+
+
+# Immutable, too, but known by name: their modules take long to import.
+_SCALARS_BY_NAME = {
+    ("uuid", "UUID"),
+    ("fractions", "Fraction"),
+    ("ipaddress", "IPv4Address"),
+    ("ipaddress", "IPv6Address"),
+    ("ipaddress", "IPv4Network"),
+    ("ipaddress", "IPv6Network"),
+}
 
 
 def safe_str(value: object) -> str:
@@ -127,6 +134,8 @@ class _Snapshot:
             return self._nested(inner, depth, self.take, of=value)
         if issubclass(kind, _BASES):
             return _plain_base(value, kind)
+        if _is_scalar_by_name(kind):
+            return value
         if id(value) in self._path:
             return f"<cycle {type_name(value)}>"
         if isinstance(value, Mapping):
@@ -143,7 +152,7 @@ class _Snapshot:
             return operator.index(value)
         if isinstance(value, numbers.Real):
             return float(value)
-        return safe_repr(value)
+        return safe_str(value) if any(map(_is_scalar_by_name, kind.__mro__)) else safe_repr(value)
 
     def _nested(self, value: Any, depth: int, convert: Any, of: Any = None) -> Any:
         if depth >= MAX_DEPTH:
@@ -177,6 +186,10 @@ class _Snapshot:
     def _spent(self) -> bool:
         self._left -= 1
         return self._left < 0
+
+
+def _is_scalar_by_name(kind: type) -> bool:
+    return (kind.__module__, kind.__qualname__) in _SCALARS_BY_NAME
 
 
 _BASES = (str, int, float, bytes, bytearray, memoryview, BaseException, *_TEXTUAL)

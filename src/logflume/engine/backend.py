@@ -7,8 +7,6 @@ threads that neither outlive nor hold up the interpreter.
 
 from __future__ import annotations
 
-import asyncio
-import concurrent.futures
 import contextvars
 import functools
 import math
@@ -16,20 +14,42 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
-import anyio.to_thread
+
+if TYPE_CHECKING:
+    import concurrent.futures
 
 __all__ = ["Loop", "Worker", "in_loop", "in_trio", "running_loop", "survivable", "whereabouts"]
 
 T = TypeVar("T")
 
-if sys.version_info >= (3, 12):
-    _task_of_loop: Callable[[Any], Any] = asyncio.current_task
-else:
+
+def _asyncio_loop() -> Any:
+    """Return asyncio's loop in this thread, if there is one.
+
+    Without importing asyncio, which takes longer than all the rest of logflume: where it is not
+    loaded, nothing runs in it.
+    """
+    events = sys.modules.get("asyncio.events")
+    get: Callable[[], Any] | None = getattr(events, "_get_running_loop", None)
+    return None if get is None else get()
+
+
+def _asyncio_task_of(loop: Any) -> Any:
+    import asyncio
+
+    return asyncio.current_task(loop)
+
+
+def _fastest_task_of() -> Callable[[Any], Any]:
+    import asyncio
+
+    if sys.version_info >= (3, 12):
+        return asyncio.current_task
     # In 3.11 `current_task` is a Python function over this dictionary, and three times as slow.
-    _task_of_loop = asyncio.tasks._current_tasks.get  # type: ignore[attr-defined]
+    return asyncio.tasks._current_tasks.get  # type: ignore[attr-defined, no-any-return]
 
 
 class Loop:
@@ -70,7 +90,7 @@ def in_trio() -> bool:
 
 def in_loop() -> bool:
     """Whether this thread runs an event loop, so that it must not be blocked."""
-    return asyncio._get_running_loop() is not None or in_trio()
+    return _asyncio_loop() is not None or in_trio()
 
 
 def running_loop() -> Loop:
@@ -84,8 +104,10 @@ def running_loop() -> Loop:
 
         token = trio.lowlevel.current_trio_token()
         return Loop(token, token.run_sync_soon, _trio_task_name)
+    import asyncio
+
     loop = asyncio.get_running_loop()
-    return Loop(loop, loop.call_soon_threadsafe, _task_of_loop)
+    return Loop(loop, loop.call_soon_threadsafe, _fastest_task_of())
 
 
 def _trio_task_name(token: Any) -> str | None:
@@ -100,10 +122,10 @@ def _trio_task_name(token: Any) -> str | None:
 def whereabouts() -> tuple[str, str | None]:
     """Return the names of the current thread and of its current task, if it runs one."""
     thread = threading.current_thread().name
-    loop = asyncio._get_running_loop()
     if in_trio():
         return thread, _trio_task_name(None)
-    task = _task_of_loop(loop) if loop is not None else None
+    loop = _asyncio_loop()
+    task = _asyncio_task_of(loop) if loop is not None else None
     return thread, None if task is None else task.get_name()
 
 
@@ -119,7 +141,8 @@ def survivable(error: BaseException) -> bool:
         return False
     if anyio.current_effective_deadline() == -math.inf:
         return False
-    task = None if in_trio() else asyncio.current_task()
+    loop = None if in_trio() else _asyncio_loop()
+    task = None if loop is None else _asyncio_task_of(loop)
     return task is None or not task.cancelling()
 
 
@@ -134,8 +157,8 @@ def protect_from_interrupts(
     return trio.lowlevel.enable_ki_protection(function)
 
 
-class Worker(concurrent.futures.Executor):
-    """One daemon thread that runs functions in order, for one sink.
+class Worker:
+    """One daemon thread that runs functions in order, for one sink: an executor for asyncio.
 
     Not a ThreadPoolExecutor: its threads are joined when the interpreter exits, so that one hung
     write would hang the exit, and it refuses work from then on, when the last records are being
@@ -174,7 +197,9 @@ class Worker(concurrent.futures.Executor):
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Any:
         """Queue a call; see `concurrent.futures.Executor.submit`."""
-        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        from concurrent.futures import Future
+
+        future: Future[T] = Future()
         job = (future, functools.partial(fn, *args, **kwargs))
         if self._started:
             self._jobs.put(job)
@@ -182,7 +207,7 @@ class Worker(concurrent.futures.Executor):
             self._settle(*job)
         return future
 
-    def shutdown(self, wait: bool = False, *, cancel_futures: bool = False) -> None:
+    def shutdown(self) -> None:
         """Let the thread end after the work that is queued; never waits for it."""
         self._jobs.put(None)
 
@@ -194,8 +219,11 @@ class Worker(concurrent.futures.Executor):
         if in_trio():
             if self._limiter is None:
                 self._limiter = anyio.CapacityLimiter(1)
-            return await anyio.to_thread.run_sync(
+            from anyio import to_thread
+
+            return await to_thread.run_sync(
                 function, *args, abandon_on_cancel=True, limiter=self._limiter
             )
         call = functools.partial(contextvars.copy_context().run, function, *args)
-        return await asyncio.get_running_loop().run_in_executor(self, call)
+        result: T = await _asyncio_loop().run_in_executor(self, call)
+        return result

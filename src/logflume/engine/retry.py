@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 
 from .batch import positive
@@ -33,5 +32,7 @@ class Retry:
 
     def pause(self, repeat: int, retry_after: float | None) -> float:
         """Return the seconds to wait before the n-th repeat (from 1)."""
+        import random  # only when something fails
+
         ceiling = min(self.maximum, self.initial * 2 ** min(repeat - 1, 32))
         return max(random.uniform(0.0, ceiling), retry_after or 0.0)

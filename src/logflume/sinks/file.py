@@ -8,8 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import aiofiles.os
-
 from ..encoders.json import Json
 from ..engine.backend import Worker, in_trio
 from ..engine.batch import Batch
@@ -92,6 +90,8 @@ class File:
         assert self._worker is not None
         if in_trio():
             return await self._worker.run(function, *args)
+        import aiofiles.os  # here: it is as much to import as half of logflume
+
         return cast("T", await aiofiles.os.wrap(function)(*args, executor=self._worker))
 
     def _open(self) -> io.FileIO:
