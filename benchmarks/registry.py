@@ -62,7 +62,7 @@ def _each(name: str, opener: str, *, base: str = "", note: str = "") -> tuple[Co
 
 
 FLOOR: Final = Contender(
-    "floor", "floor:made", base="floor", share=2.0, note="dict, orjson.dumps, write"
+    "floor", "floor:same", base="floor", share=2.0, note="orjson.dumps, write"
 )
 TEN: Final = (
     FLOOR,
@@ -81,8 +81,8 @@ MAIN: Final = (
         base="floor",
         note="sync call, loop in a thread",
     ),
-    Contender("floor, one dict for all", "floor:same", base="floor", note="orjson.dumps, write"),
-    Contender("floor, the same, 64 KiB buffer", "floor:wide", base="floor"),
+    Contender("floor, a dict for each", "floor:made", base="floor", note="dict, dumps, write"),
+    Contender("floor, 64 KiB buffer", "floor:wide", base="floor"),
     Contender(
         "structlog, unflushed",
         "structlog_:unflushed",

@@ -28,7 +28,8 @@ WARM_UP records warm up, after a scrap file has warmed the page cache.
   one are parsed; a contender with a wrong number of lines gets no figure.
 - **Floor**: `write(orjson.dumps(record, None, OPT_APPEND_NEWLINE))` in a loop, `record` a
   dict with all that a logflume line has, made once; `write` of `open(path, "wb")`. It runs
-  at both ends of each round, the faster one counts.
+  at both ends of each round, the faster one counts. "A dict for each" makes that dict anew
+  for every record, as a logger must.
 - Peers are set up as their documentation advises for speed, with orjson where they let one
   choose. structlog's `BytesLogger`, loguru, picologging and stdlib's `FileHandler` flush
   each line; that is how they come.

@@ -1,18 +1,16 @@
 """The floor: the least that any JSON logger written in Python must do per record.
 
 A record is a dict with the keys of a logflume line and values of the same kinds and lengths (the
-table shows the bytes per line, `--check` compares the keys). `made` makes that dict anew for each
-record, as a logger must, from values that are there already, and then does exactly
+table shows the bytes per line, `--check` compares the keys), made once. A record is then exactly
 
     write(dumps(record, None, OPT_APPEND_NEWLINE))
 
 where `dumps` is `orjson.dumps` and `write` the bound method of `open(path, "wb")` with the
 default buffer, both held in local variables; one `flush` ends it. No timestamp, no call
-site and no message is made. Ratios refer to it; the ratios of picologging, structlog, the standard
-library, logly and loguru are then those known from elsewhere for this class of machine.
+site and no message is made. Ratios refer to this one, `same`.
 
-`same` writes one and the same dict over and over: what orjson and the file alone cost. `wide` is
-that with a buffer of 64 KiB. Both are shown for comparison.
+For comparison, `made` makes the dict anew for each record, as a logger must, from values that are
+there already; `wide` is `same` with a buffer of 64 KiB.
 """
 
 from __future__ import annotations

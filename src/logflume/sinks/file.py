@@ -46,7 +46,7 @@ class File:
         self.name = self.path.name
         self.route_defaults: dict[str, Any] = {
             "encoder": Json(),
-            "batch": Batch(max_records=16_384, max_bytes=8_388_608, max_age=0.02),
+            "batch": Batch(max_records=16_384, max_bytes=8_388_608, max_age=0.2),
             "buffer_records": 32_768,
             "overflow": "wait",
         }
