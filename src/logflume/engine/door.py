@@ -100,6 +100,7 @@ class Door:
         self._urgent: deque[_Waiter] = deque()  # those with ERROR and above, served first
         self._gated = False
         self._asleep = False
+        self._resting = False
         self._ending = False
         self._closed = False
         self._alarm: anyio.Event | None = None
@@ -237,7 +238,7 @@ class Door:
         self.queue.append(record)
         if record.extra is not None:
             self._special = True
-        if self._asleep:
+        if self._asleep or (self._resting and len(self.queue) >= self._burst):
             self._rouse()
         return True
 
@@ -245,11 +246,13 @@ class Door:
         """Wake the pump. Under the lock."""
         if self._here is not None and self._alarm is not None:
             self._here.call(self._alarm.set)
-        self._asleep = False
+        self._asleep = self._resting = False
         self._remark()
 
     def _join(self, waiter: _Waiter) -> _Waiter:
         self._line_of(waiter.record).append(waiter)
+        if self._resting:
+            self._rouse()
         self._remark()
         return waiter
 
@@ -346,13 +349,35 @@ class Door:
                 self._remark()
         return True
 
+    async def rest(self, seconds: float) -> None:
+        """Let records gather for some time; not if there are many, or somebody is in a hurry."""
+        alarm = anyio.Event()
+        with self._lock:
+            if len(self.queue) >= self._burst or self._waiters or self._urgent or self._ending:
+                return
+            self._alarm = alarm
+            self._resting = True
+        try:
+            with anyio.move_on_after(seconds):
+                await alarm.wait()
+        finally:
+            with self._lock:
+                self._resting = False
+                self._alarm = None
+
+    def hurry(self) -> None:
+        """End the pump's rest: somebody waits for what is inside."""
+        with self._lock:
+            if self._resting:
+                self._rouse()
+
     def end(self) -> None:
         """Let those who wait in, and the pump know that `close` is next."""
         with self._lock:
             self._ending = True
             self._gated = False
             self._admit()
-            if self._asleep:
+            if self._asleep or self._resting:
                 self._rouse()
 
     def close(self) -> None:

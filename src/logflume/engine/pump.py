@@ -30,6 +30,9 @@ PROCESSORS = "processors"
 
 FAILED = "error"
 
+FEW = 64
+"""Records of which less is worth a rest, if no route would send them at once anyway."""
+
 
 class Pump:
     """Moves records from a door to routes."""
@@ -63,7 +66,11 @@ class Pump:
             records = self._door.take()
             if records:
                 await self._pass_on(records, self._door.special)
-                await checkpoint()
+                rest = self._routes.rest if len(records) < FEW else 0.0
+                if rest:
+                    await self._door.rest(rest)
+                else:
+                    await checkpoint()
             elif not await self._door.sleep():
                 self._progress.tell()
                 return

@@ -203,6 +203,7 @@ class Run:
         """Wait until what was accepted before is settled on every route. On this loop."""
         door = self.door
         goal = door.accepted
+        door.hurry()
         goals: dict[Route, int] = {}
         with anyio.move_on_after(timeout):
             await self.progress.until(lambda: door.settled >= goal)
