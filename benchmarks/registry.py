@@ -61,9 +61,7 @@ def _each(name: str, opener: str, *, base: str = "", note: str = "") -> tuple[Co
     )
 
 
-FLOOR: Final = Contender(
-    "floor", "floor:same", base="floor", share=2.0, note="orjson.dumps, write"
-)
+FLOOR: Final = Contender("floor", "floor:same", base="floor", share=2.0, note="orjson.dumps, write")
 TEN: Final = (
     FLOOR,
     *_each("logflume ainfo, {}", "logflume_:ainfo", base="floor"),
