@@ -215,7 +215,10 @@ async def test_two_that_log_at_each_other_come_to_an_end() -> None:
         await log.ainfo("serve")
         for _ in range(10):
             await pipeline.flush(5)
-    assert sorted(sink.messages) == ["ping", "ping", "pong", "pong", "serve"]
+    # What is logged during a batch counts as coming from wherever its records came, so how often
+    # they hear of each other depends on what came together.
+    assert set(sink.messages) == {"serve", "ping", "pong"}
+    assert len(sink.messages) <= 5
 
 
 async def test_callbacks_come_and_go_while_records_flow() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextvars
 import functools
+import importlib
 import math
 import queue
 import sys
@@ -80,6 +81,15 @@ class Loop:
             callback()
             return True
         return self.post(callback)
+
+
+def load_asyncio() -> None:
+    """Import what `anyio.run` needs, in the current thread.
+
+    A thread that is to run a loop must not be the one that imports it: were the process forked
+    meanwhile, the child would have half a module for ever.
+    """
+    importlib.import_module("anyio._backends._asyncio")
 
 
 def in_trio() -> bool:

@@ -185,7 +185,7 @@ def _before_fork() -> None:
     """Let threads that are just starting come up: what they are importing would be half there in
     the child, for ever."""
     for pipeline in _open.copy():
-        pipeline.wait_until_up(1.0)
+        pipeline.wait_until_up(5.0)
 
 
 def _after_fork() -> None:

@@ -23,7 +23,7 @@ from ..level import INFO, Level, Thresholds, parse_level, parse_spec
 from ..protocols import Processor
 from ..stats import FlushReport, Stats
 from . import current
-from .backend import in_loop, running_loop
+from .backend import in_loop, load_asyncio, running_loop
 from .batch import positive
 from .door import Door
 from .ledger import describe
@@ -239,6 +239,7 @@ class Pipeline:
         Raises:
             RuntimeError: the interpreter is exiting.
         """
+        load_asyncio()
         self._state = _OPEN
         thread = threading.Thread(target=self._run_in_thread, name="logflume", daemon=True)
         current.opened(self)

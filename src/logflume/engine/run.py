@@ -139,6 +139,7 @@ class Run:
             await self.progress.until(lambda: self.door.is_closed)
             self._announcer.tell()
             for route in self._routes:
+                self._begin(route)  # one added a moment ago may not have begun
                 route.close()
             await self.progress.until(lambda: not self._serving)
         tasks.cancel_scope.cancel()

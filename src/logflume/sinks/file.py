@@ -51,6 +51,11 @@ class File:
             "overflow": "wait",
         }
         self._mode = mode
+        # Not with the module: it takes as long as all of logflume. Not in a pipeline's thread: were
+        # the process forked meanwhile, the child would have half of it for ever.
+        from aiofiles.os import wrap
+
+        self._wrap: Callable[..., Any] = wrap
         self._worker: Worker | None = None
         self._file: io.FileIO | None = None
 
@@ -90,9 +95,7 @@ class File:
         assert self._worker is not None
         if in_trio():
             return await self._worker.run(function, *args)
-        import aiofiles.os  # here: it is as much to import as half of logflume
-
-        return cast("T", await aiofiles.os.wrap(function)(*args, executor=self._worker))
+        return cast("T", await self._wrap(function)(*args, executor=self._worker))
 
     def _open(self) -> io.FileIO:
         os.makedirs(self.path.parent, exist_ok=True)
