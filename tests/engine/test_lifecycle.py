@@ -347,7 +347,8 @@ async def test_logging_while_closing_loses_nothing_silently() -> None:
     counts = [inner.stats().door, outer.stats().door]
     assert sum(c.received for c in counts) == sent
     assert all(c.balanced and not c.pending for c in counts)
-    assert inner.stats().door.delivered == len(sink.records)
+    # A call turned away in the last moment is told in band, by a record that passes no door.
+    assert inner.stats().door.delivered == sink.messages.count("on and on")
 
 
 async def test_a_shared_sync_pipeline_serves_many_loops_and_threads() -> None:
