@@ -184,6 +184,7 @@ def level_method(level: Level, *, waits: bool) -> Any:  # noqa: C901 - see below
 
 
 def named_method(method: Any, level: Level, *, waits: bool) -> Any:
+    """Give a level method the name and docstring that users see."""
     name = level.name.lower()
     method.__name__ = f"a{name}" if waits else name
     method.__qualname__ = f"Logger.{method.__name__}"

@@ -80,11 +80,6 @@ class Scratch:
                 broken.add(position)
         return Encoded(_view(memory), sizes, frozenset(broken))
 
-    def keep_only(self, encoders: frozenset[Encoder]) -> None:
-        """Let go of the memory of encoders that are in use no more."""
-        for encoder in self._parts.keys() - encoders:
-            del self._parts[encoder]
-
 
 def _fast_way_of(encoder: Encoder) -> Any:
     """Return `encode_into`, unless a subclass changed `encode` alone."""
