@@ -12,6 +12,7 @@ import string
 import sys
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 from .snapshot import safe_str
@@ -22,9 +23,10 @@ MAX_WIDTH = 256
 MAX_EXPONENT = 1_000
 _MAX_KEPT = 4_096
 
-# A compiled template: None if it is its own result; what is before and after its one plain
-# placeholder, with the name in between and the whole placeholder last; else all its parts.
-Compiled: TypeAlias = "tuple[str, str, str, _Hole] | list[str | _Hole] | None"
+# A compiled template: None if it is its own result, else its parts. If every placeholder is plain
+# (`{name}`), a `%` format and what gets its values from the fields come first: a fifth of the time.
+Parts: TypeAlias = "list[str | _Hole]"
+Compiled: TypeAlias = "tuple[str, Callable[[Mapping[str, Any]], tuple[Any, ...]], Parts] | Parts | None"
 
 _STRICT = re.compile(r"\{\{|\}\}|\{([^{}!:]*)(?:!([^{}:]*))?(?::([^{}]*))?\}")
 _PLACEHOLDER = re.compile(r"\{\{([^{}]*)\}\}|\{([^{}!:]*)(?:!([rsa]))?(?::([^{}]*))?\}")
@@ -88,8 +90,10 @@ def render(template: str, args: tuple[Any, ...], fields: Mapping[str, Any]) -> s
     if compiled is None:
         return template
     if type(compiled) is tuple:
-        before, _, after, hole = compiled
-        return f"{before}{hole.fill(fields)}{after}"
+        try:
+            return compiled[0] % compiled[1](fields)
+        except Exception:  # a name that is not known, a value that cannot be shown
+            compiled = compiled[2]
     return "".join([p if isinstance(p, str) else p.fill(fields) for p in compiled])
 
 
@@ -102,18 +106,23 @@ def compile_template(template: str) -> Compiled:
     if "{" in template or "}" in template:
         compiled = _parse(template)
         holes = [part for part in compiled if isinstance(part, _Hole)]
-        if len(holes) == 1 and not holes[0].spec and not holes[0].conversion:
-            at = compiled.index(holes[0])
-            before = "".join([str(part) for part in compiled[:at]])
-            after = "".join([str(part) for part in compiled[at + 1 :]])
-            compiled = before, holes[0].name, after, holes[0]
+        if holes and not any(hole.spec or hole.conversion for hole in holes):
+            plain = "".join([p.replace("%", "%%") if isinstance(p, str) else "%s" for p in compiled])
+            compiled = plain, _getter([hole.name for hole in holes]), compiled
     if len(_compiled) >= _MAX_KEPT:  # templates made at run time must not fill the memory
         _compiled.clear()
     _compiled[template] = compiled
     return compiled
 
 
-def _parse(template: str) -> list[str | _Hole]:
+def _getter(names: list[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    if len(names) > 1:
+        return itemgetter(*names)
+    name = names[0]
+    return lambda fields: (fields[name],)
+
+
+def _parse(template: str) -> Parts:
     """Read a template as `str.format` would, or leniently if it would not (JSON text, say)."""
     try:
         parts = list(string.Formatter().parse(template))

@@ -107,8 +107,11 @@ class Json:
                     message = render(template, r.args, fields)
                 elif r.call_fields:
                     compiled = compiled_of(template, _MISSING)
-                    if type(compiled) is tuple and type(fields.get(compiled[1])) is str:
-                        message = f"{compiled[0]}{fields[compiled[1]]}{compiled[2]}"
+                    if type(compiled) is tuple:
+                        try:
+                            message = compiled[0] % compiled[1](fields)
+                        except Exception:
+                            message = render(template, (), fields)
                     elif compiled is not None:
                         message = render(template, (), fields)
             code, lasti = r.code, r.lasti
