@@ -113,27 +113,32 @@ def running_loop() -> Loop:
         import trio
 
         token = trio.lowlevel.current_trio_token()
-        return Loop(token, token.run_sync_soon, _trio_task_name)
+        return Loop(token, token.run_sync_soon, _trio_task_of())
     import asyncio
 
     loop = asyncio.get_running_loop()
     return Loop(loop, loop.call_soon_threadsafe, _fastest_task_of())
 
 
-def _trio_task_name(token: Any) -> str | None:
+def _trio_task_of() -> Callable[[Any], str | None]:
     import trio
 
-    try:
-        return trio.lowlevel.current_task().name
-    except RuntimeError:  # a callback of the loop, outside any task
-        return None
+    current_task = trio.lowlevel.current_task
+
+    def task_of(token: Any) -> str | None:
+        try:
+            return current_task().name
+        except RuntimeError:  # a callback of the loop, outside any task
+            return None
+
+    return task_of
 
 
 def whereabouts() -> tuple[str, str | None]:
     """Return the names of the current thread and of its current task, if it runs one."""
     thread = threading.current_thread().name
     if in_trio():
-        return thread, _trio_task_name(None)
+        return thread, _trio_task_of()(None)
     loop = _asyncio_loop()
     task = _asyncio_task_of(loop) if loop is not None else None
     return thread, None if task is None else task.get_name()

@@ -24,10 +24,10 @@ from .chunk import Encoded
 
 __all__ = ["Buffer"]
 
-SEGMENT = 524_288
+SEGMENT = 262_144
 """Bytes after which a segment is full."""
 
-MOST_SPARE = 8
+MOST_SPARE = 16
 """How many unused segments are kept."""
 
 
@@ -36,25 +36,29 @@ class _Segment:
 
     __slots__ = ("_memory", "nbytes", "sizes")
 
-    def __init__(self) -> None:
-        self._memory = io.BytesIO()
+    def __init__(self, size: int) -> None:
+        self._memory = memoryview(bytearray(size))
         self.sizes: list[int] = []
         self.nbytes = 0
 
     def __len__(self) -> int:
         return len(self.sizes)
 
+    @property
+    def room(self) -> int:
+        """How many bytes still fit."""
+        return len(self._memory) - self.nbytes
+
     def add(self, block: memoryview, sizes: Sequence[int], nbytes: int) -> None:
-        self._memory.write(block)
+        end = self.nbytes + nbytes
+        self._memory[self.nbytes : end] = block
         self.sizes += sizes
-        self.nbytes += nbytes
+        self.nbytes = end
 
     def view(self) -> memoryview:
-        with self._memory.getbuffer() as whole:
-            return whole[: self.nbytes]
+        return self._memory[: self.nbytes]
 
     def reset(self) -> None:
-        self._memory.seek(0)
         self.sizes = []
         self.nbytes = 0
 
@@ -117,11 +121,15 @@ class Buffer:
         last = self._pieces[-1] if self._pieces else None
         if (
             isinstance(last, _Segment)
-            and last.nbytes + nbytes <= min(SEGMENT, limits.max_bytes)
+            and nbytes <= last.room
+            and last.nbytes + nbytes <= limits.max_bytes
             and len(last) + count <= limits.max_records
         ):
             return last
-        segment = self._spare.pop() if self._spare else _Segment()
+        if nbytes > SEGMENT:
+            segment = _Segment(nbytes)
+        else:
+            segment = self._spare.pop() if self._spare else _Segment(SEGMENT)
         self._pieces.append(segment)
         return segment
 
@@ -163,7 +171,7 @@ class Buffer:
         for block in batch.blocks:
             block.release()
         for segment in self._lent:
-            if len(self._spare) < MOST_SPARE:
+            if len(self._spare) < MOST_SPARE and segment.room + segment.nbytes == SEGMENT:
                 segment.reset()
                 self._spare.append(segment)
         self._lent.clear()

@@ -40,7 +40,7 @@ __all__ = ["Door"]
 BURST = 256
 """How many records may queue before more than an append is done for a caller on the loop."""
 
-BURSTS = 8
+BURSTS = 4
 """With how many of them, at the latest, a waiting caller lets its loop turn."""
 
 CHUNK = 512

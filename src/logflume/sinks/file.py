@@ -46,8 +46,8 @@ class File:
         self.name = self.path.name
         self.route_defaults: dict[str, Any] = {
             "encoder": Json(),
-            "batch": Batch(max_records=16_384, max_bytes=8_388_608, max_age=0.2),
-            "buffer_records": 32_768,
+            "batch": Batch(max_records=4_096, max_bytes=2_097_152, max_age=0.2),
+            "buffer_records": 8_192,
             "overflow": "wait",
         }
         self._mode = mode
