@@ -26,7 +26,8 @@ _MAX_KEPT = 4_096
 # A compiled template: None if it is its own result, else its parts. If every placeholder is plain
 # (`{name}`), a `%` format and what gets its values from the fields come first: a fifth of the time.
 Parts: TypeAlias = "list[str | _Hole]"
-Compiled: TypeAlias = "tuple[str, Callable[[Mapping[str, Any]], tuple[Any, ...]], Parts] | Parts | None"
+Getter: TypeAlias = Callable[[Mapping[str, Any]], tuple[Any, ...]]
+Compiled: TypeAlias = "tuple[str, Getter, Parts] | Parts | None"
 
 _STRICT = re.compile(r"\{\{|\}\}|\{([^{}!:]*)(?:!([^{}:]*))?(?::([^{}]*))?\}")
 _PLACEHOLDER = re.compile(r"\{\{([^{}]*)\}\}|\{([^{}!:]*)(?:!([rsa]))?(?::([^{}]*))?\}")
@@ -91,7 +92,8 @@ def render(template: str, args: tuple[Any, ...], fields: Mapping[str, Any]) -> s
         return template
     if type(compiled) is tuple:
         try:
-            return compiled[0] % compiled[1](fields)
+            message: str = compiled[0] % compiled[1](fields)
+            return message
         except Exception:  # a name that is not known, a value that cannot be shown
             compiled = compiled[2]
     return "".join([p if isinstance(p, str) else p.fill(fields) for p in compiled])
@@ -107,15 +109,15 @@ def compile_template(template: str) -> Compiled:
         compiled = _parse(template)
         holes = [part for part in compiled if isinstance(part, _Hole)]
         if holes and not any(hole.spec or hole.conversion for hole in holes):
-            plain = "".join([p.replace("%", "%%") if isinstance(p, str) else "%s" for p in compiled])
-            compiled = plain, _getter([hole.name for hole in holes]), compiled
+            texts = [p.replace("%", "%%") if isinstance(p, str) else "%s" for p in compiled]
+            compiled = "".join(texts), _getter([hole.name for hole in holes]), compiled
     if len(_compiled) >= _MAX_KEPT:  # templates made at run time must not fill the memory
         _compiled.clear()
     _compiled[template] = compiled
     return compiled
 
 
-def _getter(names: list[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+def _getter(names: list[str]) -> Getter:
     if len(names) > 1:
         return itemgetter(*names)
     name = names[0]

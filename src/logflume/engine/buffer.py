@@ -12,7 +12,6 @@ made in the same, warm memory.
 
 from __future__ import annotations
 
-import io
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any

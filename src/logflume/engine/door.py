@@ -34,14 +34,12 @@ from ..record import Record
 from ..stats import Counts
 from .backend import Loop, in_loop, running_loop
 from .ledger import News
+from .pace import Pace
 
 __all__ = ["Door"]
 
-BURST = 256
-"""How many records may queue before more than an append is done for a caller on the loop."""
-
-BURSTS = 4
-"""With how many of them, at the latest, a waiting caller lets its loop turn."""
+TURN = 1_024
+"""After how many records, at the latest, a waiting caller lets its loop turn."""
 
 CHUNK = 512
 """How many records the pump takes at most."""
@@ -86,12 +84,10 @@ class Door:
         self._room = capacity - capacity // 10
         self._capacity = capacity
         self._block_timeout = block_timeout
-        # What the pump has in hand and what the short way lets in are a burst each: never more
-        # than there is room for. A door of one has no short way.
-        self._short = min(BURST, self._room // 2)
-        self._burst = max(1, self._short)
-        # What is taken and what is appended meanwhile without a look must fit together.
-        self._most = max(1, min(CHUNK, self._room - self._burst))
+        # In hand and let in without a look: a burst each. A door of one has no short way.
+        self._short = self._room // 2
+        self._pace = Pace(self._short)
+        self._most = max(1, min(CHUNK, self._room - self._pace.burst))
         self._news = news
         self.queue: deque[Record] = deque()
         self.mark = 0
@@ -109,7 +105,7 @@ class Door:
         self._in_hand = 0
         self.special = False
         self._special = False
-        self._bursts = 0
+        self._unturned = 0
         self.step: Callable[[], None] = _no_step
         """Moves what is in the queue on to the routes; what it is replaced by, if it can be."""
         self._delivered = 0
@@ -143,22 +139,23 @@ class Door:
         of them.
         """
         with self._lock:
-            if not self._gated and len(self.queue) < self._burst and self._put(record):
+            if not self._gated and len(self.queue) < self._pace.now and self._put(record):
                 return DONE
         if self._may_step():
-            self._bursts += 1
-            if self._bursts % BURSTS:
+            self._unturned += len(self.queue)
+            if self._unturned < TURN:
                 self.step()
                 with self._lock:
                     if not self._gated and self._put(record):
                         return DONE
+            self._unturned = 0
         return self._enter(record)
 
     def _may_step(self) -> bool:
         """Whether the records can be moved on by a caller, as the pump would do it now."""
         return (
             self.step is not _no_step
-            and len(self.queue) >= self._burst
+            and len(self.queue) >= self._pace.now
             and not (self._in_hand or self._special or self._closed)
             and not (self._gated or self._waiters or self._urgent)
         )
@@ -183,7 +180,7 @@ class Door:
     def asubmit_from_afar(self, record: Record) -> Coroutine[Any, Any, None]:
         """Put a record in, from another thread's loop; without room, the result waits for it."""
         self._from_afar += 1  # not exact between threads: it only spaces the turns of loops
-        if self._from_afar % (BURST * BURSTS):
+        if self._from_afar % TURN:
             with self._lock:
                 if not self._gated and self._put(record):
                     return DONE
@@ -238,9 +235,14 @@ class Door:
         self.queue.append(record)
         if record.extra is not None:
             self._special = True
-        if self._asleep or (self._resting and len(self.queue) >= self._burst):
+        if self._asleep or (self._resting and self._many):
             self._rouse()
         return True
+
+    @property
+    def _many(self) -> bool:
+        """Whether enough have gathered to end a rest."""
+        return len(self.queue) >= 4 * self._pace.few
 
     def _rouse(self) -> None:
         """Wake the pump. Under the lock."""
@@ -272,7 +274,7 @@ class Door:
     def _remark(self) -> None:
         """Say up to which length the short way is open. Under the lock."""
         shut = self._asleep or self._gated or self._closed or self._waiters or self._urgent
-        self.mark = 0 if shut else self._short
+        self.mark = 0 if shut else min(self._short, self._pace.now)
 
     # The consumer's side: only on the home thread.
 
@@ -292,6 +294,8 @@ class Door:
                 records = [queue.popleft() for _ in range(most)]
             self._taken += len(records)
             self._in_hand = len(records)
+            if self._pace.see(records):
+                self._remark()
         return records
 
     def settle(self, delivered: int, filtered: int) -> None:
@@ -353,7 +357,7 @@ class Door:
         """Let records gather for some time; not if there are many, or somebody is in a hurry."""
         alarm = anyio.Event()
         with self._lock:
-            if len(self.queue) >= self._burst or self._waiters or self._urgent or self._ending:
+            if self._many or self._waiters or self._urgent or self._ending:
                 return
             self._alarm = alarm
             self._resting = True

@@ -83,8 +83,8 @@ class Routes:
     def _count_encoders(self) -> None:
         encoders = [route.encoder for route in self._all if route.encoder is not None]
         self._shared = frozenset(e for e in encoders if encoders.count(e) > 1)
-        # A tenth of what the records may wait for in the route that is most in a hurry.
-        self.rest = min([0.01, *(route.batch.max_age / 10 for route in self._all)])
+        # A quarter of what the records may wait for in the route that is most in a hurry.
+        self.rest = min([0.05, *(route.batch.max_age / 4 for route in self._all)])
 
     def wants_level(self, level_no: int) -> bool:
         """Whether any route may take a record of this level."""
