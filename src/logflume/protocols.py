@@ -13,10 +13,26 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 from .record import Record
 from .stats import FlushReport
 
-__all__ = ["Controls", "Encoder", "Filter", "Intake", "Processor", "Sink", "SinkBatch"]
+__all__ = ["Controls", "Encoder", "Filter", "Intake", "Processed", "Processor", "Sink", "SinkBatch"]
 
-Processor: TypeAlias = Callable[[Record], "Record | Awaitable[Record | None] | None"]
-"""`Record -> Record | None`, sync or async; None means filtered."""
+Processed: TypeAlias = "Record | Sequence[Record] | None"
+"""What comes out of a processor: the record, several or none in their order, or None (filtered)."""
+
+Processor: TypeAlias = Callable[[Record], "Processed | Awaitable[Processed]"]
+"""`Record -> Record | None`, sync or async; None means filtered.
+
+A processor may keep records back and return them later, several at a time: they count as filtered
+until then, and as delivered afterwards. What it may have besides:
+
+- `inline = True`: it never returns an awaitable, so a caller on the loop may run it at once;
+- `fail_closed = True`: if it raises, all that the caller gave is withheld;
+- `passes(records) -> bool`: whether each of these would come out as it went in. It is asked about
+  hundreds at a time, and if so, the processor is not called for them;
+- `due() -> float | None`: the `time.monotonic()` at which it wants to give out what it keeps, and
+  `release() -> Sequence[Record]`, which does; `release` is also called by a flush and at the end,
+  unless `due` says None. Both are called on the loop; what comes out goes through the processors
+  behind it.
+"""
 
 Filter: TypeAlias = Callable[[Record], bool]
 """Whether a route takes a record. Called on the loop: it must not block."""
