@@ -1,0 +1,110 @@
+"""The forms of values in JSON, for all that a record may hold."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from ..snapshot import safe_str, snapshot
+
+__all__ = ["COMPACT", "LINE", "dumps", "plain", "plain_after", "valid"]
+
+# orjson's own way with times crashes the process when a tzinfo of somebody's own raises.
+COMPACT = orjson.OPT_PASSTHROUGH_DATETIME
+LINE = COMPACT | orjson.OPT_APPEND_NEWLINE
+
+_MAX_64 = 2**63
+
+
+def dumps(value: Any, options: int = COMPACT, form: Callable[[Any], Any] | None = None) -> bytes:
+    """Return a value as JSON, whatever it is; `form` is `plain` or what goes before it."""
+    form = form or plain
+    try:
+        return orjson.dumps(value, form, options)
+    except TypeError:
+        pass
+    try:
+        return orjson.dumps(encodable(value), form, options)
+    except (TypeError, RecursionError):  # a processor's doing: what is captured has an end
+        return orjson.dumps(encodable(_bounded(value)), plain, options)
+
+
+def _bounded(members: dict[str, Any]) -> dict[str, Any]:
+    """Cut off what goes round in circles or too deep."""
+    return {
+        key: item if type(item) is orjson.Fragment else snapshot(item)
+        for key, item in members.items()
+    }
+
+
+def plain(value: Any) -> Any:
+    """Give a form to values that JSON has no type for."""
+    if isinstance(value, bytes | bytearray):
+        return value.decode("utf-8", "backslashreplace")
+    if isinstance(value, datetime.date | datetime.time):  # a datetime is a date, too
+        try:
+            return value.isoformat()
+        except Exception:
+            return valid(safe_str(value))
+    if isinstance(value, datetime.timedelta):
+        return value.total_seconds()
+    if isinstance(value, set | frozenset):
+        return list(value)
+    return valid(safe_str(value))
+
+
+def plain_after(hook: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a form of values that asks a user's hook first, and `plain` if that fails or says
+    nothing new."""
+
+    def form(value: Any) -> Any:
+        try:
+            given = hook(value)
+            return plain(value) if given is value else encodable(snapshot(given))
+        except Exception:
+            return plain(value)
+
+    return form
+
+
+def encodable(value: Any) -> Any:
+    """Rebuild a value that orjson refuses: odd keys, lone surrogates, integers over 64 bits."""
+    if isinstance(value, str):
+        return valid(value)
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return value if -_MAX_64 <= value < 2 * _MAX_64 else _large(value)
+    if isinstance(value, dict):
+        shown: dict[str, Any] = {}
+        for key, item in value.items():
+            name = _key(key)
+            while name in shown:  # 1 and "1", say
+                name += "_"
+            shown[name] = encodable(item)
+        return shown
+    if isinstance(value, list | tuple | set | frozenset):
+        return [encodable(item) for item in value]
+    return value
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, float) and not math.isfinite(key):
+        return str(key)
+    return valid(key if isinstance(key, str) else safe_str(key))
+
+
+def valid(text: str) -> str:
+    """Return text that can be written as UTF-8: lone surrogates are escaped."""
+    return str.encode(text, "utf-8", "backslashreplace").decode("utf-8")
+
+
+def _large(value: int) -> Any:
+    try:
+        return orjson.Fragment(str(value).encode())
+    except ValueError:  # more digits than the interpreter converts
+        return hex(value)
