@@ -34,6 +34,13 @@ def test_keys_at_the_top_can_have_other_names() -> None:
     assert list(read.values()) == list(plain.values())
 
 
+def test_options_leave_out_nothing() -> None:
+    """With options that change no more than a form, the line is what `to_dict` says."""
+    record = msgspec.structs.replace(record_of("n={n}", n=1, deep={"a": [1, None]}), task="t")
+    record = record.replace(exception=ExceptionInfo("E", "wrong"))
+    assert shown(Json(default=repr), record) == record.to_dict()
+
+
 def test_only_the_keys_asked_for_are_written() -> None:
     """`keys` says which and in what order; what a record does not have is left out."""
     encoder = Json(keys=["message", "exception", "timestamp"], rename={"timestamp": "ts"})

@@ -2,5 +2,6 @@
 
 from .console import Console
 from .json import Json
+from .logfmt import Logfmt
 
-__all__ = ["Console", "Json"]
+__all__ = ["Console", "Json", "Logfmt"]

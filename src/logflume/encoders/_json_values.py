@@ -33,11 +33,13 @@ def dumps(value: Any, options: int = COMPACT, form: Callable[[Any], Any] | None 
         return orjson.dumps(encodable(_bounded(value)), plain, options)
 
 
-def _bounded(members: dict[str, Any]) -> dict[str, Any]:
+def _bounded(value: Any) -> Any:
     """Cut off what goes round in circles or too deep."""
+    if not isinstance(value, dict):
+        return snapshot(value)
     return {
         key: item if type(item) is orjson.Fragment else snapshot(item)
-        for key, item in members.items()
+        for key, item in value.items()
     }
 
 

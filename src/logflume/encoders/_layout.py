@@ -3,25 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..errors import ConfigurationError
-from ..record import Record
+from ..record import Record, Site, process_id
+from ._times import iso_us
 
-__all__ = ["KEYS", "Layout", "free_name"]
+__all__ = ["PARTS", "Layout", "Part", "free_name"]
 
-# The keys of `record.to_dict()`.
-KEYS = (
-    "timestamp", "level", "message", "fields", "logger", "file", "line", "function", "module",
-    "process", "thread", "template", "task", "trace_id", "span_id", "exception",
-)  # fmt: skip
+Part: TypeAlias = Callable[[Record, Site], Any]
+
+
+def _template(record: Record, site: Site) -> str | None:
+    return record.template if record.message is not record.template else None
+
+
+def _exception(record: Record, site: Site) -> dict[str, Any] | None:
+    return record.exception.to_dict() if record.exception is not None else None
+
+
+# What `record.to_dict()` shows, in its order, without the copies that it makes; None is left out.
+PARTS: dict[str, Part] = {
+    "timestamp": lambda record, site: iso_us(record.time_ns),
+    "level": lambda record, site: record.level.name,
+    "message": lambda record, site: record.message,
+    "fields": lambda record, site: record.fields,
+    "logger": lambda record, site: record.logger,
+    "file": lambda record, site: site.file,
+    "line": lambda record, site: site.line,
+    "function": lambda record, site: site.function,
+    "module": lambda record, site: site.module,
+    "process": lambda record, site: process_id(),
+    "thread": lambda record, site: record.thread,
+    "template": _template,
+    "task": lambda record, site: record.task,
+    "exception": _exception,
+}
 
 
 class Layout:
-    """`record.to_dict()`, as the settings `flat`, `rename`, `keys` and `time` want it.
+    """The members of a record as the settings `flat`, `rename`, `keys` and `time` want them.
 
-    `owner` is the encoder's name, for errors. `time` turns nanoseconds into the timestamp; None
-    leaves it as it is.
+    `owner` is the encoder's name, for errors; `time` turns nanoseconds into the timestamp.
+    `parts` holds the keys to show, the names that they get, and how each comes from a record.
     """
 
     def __init__(
@@ -31,13 +55,15 @@ class Layout:
         flat: bool = False,
         rename: Mapping[str, str] | None = None,
         keys: Sequence[str] | None = None,
-        time: Callable[[int], Any] | None = None,
+        time: Callable[[int], Any],
     ) -> None:
         self._flat = flat
-        self._known = tuple(key for key in KEYS if key != "fields" or not flat)
-        self._time = time
+        self._known = tuple(key for key in PARTS if key != "fields" or not flat)
         self.keys = None if keys is None else self._checked_keys(f"{owner}.keys", keys)
         self.rename = {} if rename is None else self._checked_names(f"{owner}.rename", rename)
+        parts: dict[str, Part] = {**PARTS, "timestamp": lambda record, site: time(record.time_ns)}
+        shown = self._known if flat or self.keys is None else self.keys
+        self.parts = [(key, self.rename.get(key, key), parts[key]) for key in shown]
 
     def _checked_keys(self, setting: str, given: Sequence[str]) -> tuple[str, ...]:
         accepted = f"different ones, in order, of {', '.join(self._known)}" + self._or_fields
@@ -76,13 +102,27 @@ class Layout:
         return isinstance(name, str) and name != "" and (self._flat or name in self._known)
 
     def shown(self, record: Record) -> dict[str, Any]:
-        """Return the record's members; fields lifted to the top give way to the record's own."""
-        members = record.to_dict()
-        if self._time is not None:
-            members["timestamp"] = self._time(record.time_ns)
+        """Return the record's members; what they hold is the record's own: not to be changed."""
         if self._flat:
-            for name, value in members.pop("fields").items():
-                members[free_name(name, members)] = value
+            return self._lifted(record)
+        site = record.site
+        members: dict[str, Any] = {}
+        for _, name, part in self.parts:
+            value = part(record, site)
+            if value is not None:
+                members[name] = value
+        return members
+
+    def _lifted(self, record: Record) -> dict[str, Any]:
+        """Return the members with the fields among them, which give way to the record's own."""
+        site = record.site
+        members: dict[str, Any] = {}
+        for key, _, part in self.parts:
+            value = part(record, site)
+            if value is not None:
+                members[key] = value
+        for name, value in record.fields.items():
+            members[free_name(name, members)] = value
         if self.keys is not None:
             members = {key: members[key] for key in self.keys if key in members}
         if not self.rename:

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from ..errors import ConfigurationError
 
-__all__ = ["TimeForm", "second_of", "time_form"]
+__all__ = ["TimeForm", "iso_us", "second_of", "time_form"]
 
 TimeForm: TypeAlias = Literal[
     "iso-s", "iso-ms", "iso-us", "iso-ns", "local", "epoch", "epoch-ms", "epoch-us", "epoch-ns"
@@ -41,6 +41,12 @@ def _iso(time_ns: int, *, digits: int, local: bool = False) -> str:
     return f"{text}.{ns:09}"[: 20 + digits if digits else 19] + offset
 
 
+def iso_us(time_ns: int) -> str:
+    """Return nanoseconds since the epoch as `record.timestamp` shows them."""
+    seconds, ns = divmod(time_ns, _SECOND)
+    return f"{_text_of(seconds, False)[0]}.{ns // 1_000:06}Z"
+
+
 def _whole(time_ns: int, *, unit: int) -> int:
     return time_ns // unit
 
@@ -48,7 +54,7 @@ def _whole(time_ns: int, *, unit: int) -> int:
 _FORMS: dict[str, Callable[[int], Any]] = {
     "iso-s": partial(_iso, digits=0),
     "iso-ms": partial(_iso, digits=3),
-    "iso-us": partial(_iso, digits=6),
+    "iso-us": iso_us,
     "iso-ns": partial(_iso, digits=9),
     "local": partial(_iso, digits=6, local=True),
     "epoch": lambda time_ns: time_ns / _SECOND,

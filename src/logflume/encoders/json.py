@@ -68,7 +68,7 @@ class Json(Configured):
         if default is not None and not callable(default):
             raise ConfigurationError.of("Json.default", default, "a callable or None")
         flat, pretty = bool(flat), bool(pretty)
-        form = time_form("Json.time", time) if time != "iso-us" else None
+        form = time_form("Json.time", time)
         self._layout = Layout("Json", flat=flat, rename=rename, keys=keys, time=form)
         rename, keys = self._layout.rename or None, self._layout.keys
         self._configure(

@@ -1,0 +1,88 @@
+"""Names and values as `key=value`, in the way of Go's logfmt (kr/logfmt, go-logfmt/logfmt).
+
+A name has no blanks, quotes, equals signs or control characters: each becomes `_`. A value that
+has any is written in double quotes, with the escapes of a JSON string.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from ..escape import UNSAFE
+from ..snapshot import MAX_DEPTH, safe_str, snapshot
+from ._json_values import dumps, plain, valid
+
+__all__ = ["leaves_of", "name_of", "text_of"]
+
+_BARE = re.compile(r"[!#-&(-<>-~]+")
+_SPECIAL = re.compile(rf"[\s\"'=\ufffd]|{UNSAFE.pattern}")
+_TOO_DEEP = 2 * MAX_DEPTH
+
+
+def name_of(key: Any) -> str:
+    """Return a key as a valid name."""
+    return _clean(key if type(key) is str else safe_str(key))
+
+
+@lru_cache(maxsize=4_096)
+def _clean(name: str) -> str:
+    return _SPECIAL.sub("_", name) or "_"
+
+
+def leaves_of(key: Any, value: Any) -> list[tuple[str, str]]:
+    """Return the names and texts that a value has: mappings are flattened, with dots between
+    the names, anything else is one."""
+    name = name_of(key)
+    if not isinstance(value, dict):
+        return [(name, text_of(value))]
+    try:
+        return list(_flattened(name, value, 0))
+    except RecursionError:  # a processor's doing: what is captured has an end
+        return list(_flattened(name, snapshot(value), 0))
+
+
+def _flattened(name: str, value: Any, depth: int) -> Iterator[tuple[str, str]]:
+    if not isinstance(value, dict) or not value:
+        yield name, text_of(value)
+        return
+    if depth > _TOO_DEEP:
+        raise RecursionError
+    for key, item in value.items():
+        yield from _flattened(f"{name}.{name_of(key)}", item, depth + 1)
+
+
+def text_of(value: Any) -> str:
+    """Return a value as it stands behind the equals sign: sequences are JSON."""
+    kind = type(value)
+    if kind is str:
+        return value if _BARE.fullmatch(value) and value != "null" else _quoted(value)
+    if value is None:
+        return "null"
+    if kind is bool:
+        return "true" if value else "false"
+    if kind is float:
+        return repr(value)
+    if isinstance(value, int):
+        try:
+            return int.__repr__(value)
+        except ValueError:  # more digits than the interpreter converts
+            return hex(value)
+    if isinstance(value, dict | list | tuple | set | frozenset):
+        return _quoted(dumps(value).decode())
+    form = plain(value)
+    return _quoted(form) if isinstance(form, str) else text_of(form)
+
+
+def _quoted(text: str) -> str:
+    if text and text != "null" and not _SPECIAL.search(text):
+        return text
+    quoted = dumps(valid(text)).decode()
+    return UNSAFE.sub(_escaped, quoted)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    units = found[0].encode("utf-16-be")
+    return "".join([f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2)])
