@@ -3,5 +3,6 @@
 from .console import Console
 from .json import Json
 from .logfmt import Logfmt
+from .template import Template
 
-__all__ = ["Console", "Json", "Logfmt"]
+__all__ = ["Console", "Json", "Logfmt", "Template"]
