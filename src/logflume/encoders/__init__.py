@@ -1,8 +1,9 @@
 """`Record -> bytes`: pure, no I/O. Equal encoders share their bytes between routes."""
 
 from .console import Console
+from .ecs import Ecs
 from .json import Json
 from .logfmt import Logfmt
 from .template import Template
 
-__all__ = ["Console", "Json", "Logfmt", "Template"]
+__all__ = ["Console", "Ecs", "Json", "Logfmt", "Template"]

@@ -7,19 +7,18 @@ has any is written in double quotes, with the escapes of a JSON string.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
 from ..escape import UNSAFE
-from ..snapshot import MAX_DEPTH, safe_str, snapshot
+from ..snapshot import safe_str
 from ._json_values import dumps, plain, valid
+from ._leaves import leaves
 
-__all__ = ["leaves_of", "name_of", "text_of"]
+__all__ = ["name_of", "pairs_of", "text_of"]
 
 _BARE = re.compile(r"[!#-&(-<>-~]+")
 _SPECIAL = re.compile(rf"[\s\"'=\ufffd]|{UNSAFE.pattern}")
-_TOO_DEEP = 2 * MAX_DEPTH
 
 
 def name_of(key: Any) -> str:
@@ -32,26 +31,15 @@ def _clean(name: str) -> str:
     return _SPECIAL.sub("_", name) or "_"
 
 
-def leaves_of(key: Any, value: Any) -> list[tuple[str, str]]:
+def pairs_of(key: Any, value: Any) -> list[tuple[str, str]]:
     """Return the names and texts that a value has: mappings are flattened, with dots between
     the names, anything else is one."""
-    name = name_of(key)
     if not isinstance(value, dict):
-        return [(name, text_of(value))]
-    try:
-        return list(_flattened(name, value, 0))
-    except RecursionError:  # a processor's doing: what is captured has an end
-        return list(_flattened(name, snapshot(value), 0))
-
-
-def _flattened(name: str, value: Any, depth: int) -> Iterator[tuple[str, str]]:
-    if not isinstance(value, dict) or not value:
-        yield name, text_of(value)
-        return
-    if depth > _TOO_DEEP:
-        raise RecursionError
-    for key, item in value.items():
-        yield from _flattened(f"{name}.{name_of(key)}", item, depth + 1)
+        return [(name_of(key), text_of(value))]
+    return [
+        (".".join([name_of(part) for part in path]), text_of(leaf))
+        for path, leaf in leaves(key, value)
+    ]
 
 
 def text_of(value: Any) -> str:

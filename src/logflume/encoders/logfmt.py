@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import ConfigurationError
 from ..record import Record, Site
 from ._layout import Layout, Part, free_name
-from ._pairs import leaves_of, name_of, text_of
+from ._pairs import name_of, pairs_of, text_of
 from ._settings import Configured
 from ._times import TimeForm, time_form
 from ._traceback import traceback_lines
@@ -76,8 +76,8 @@ class Logfmt(Configured):
         pairs: list[str] = []
         taken = self._own.copy()
         for key, value in fields.items():
-            for leaf, text in leaves_of(key, value):
-                name = free_name(leaf, taken) if leaf in taken else leaf
+            for given, text in pairs_of(key, value):
+                name = free_name(given, taken)
                 taken.add(name)
                 pairs.append(f"{name}={text}")
         return pairs

@@ -14,7 +14,7 @@ from ..record import Record, Site
 from ..snapshot import safe_str, type_name
 from ..template import render
 from ._layout import PARTS, Part
-from ._pairs import leaves_of
+from ._pairs import pairs_of
 from ._settings import Configured
 from ._time_tokens import time_format
 from ._traceback import traceback_lines
@@ -40,8 +40,8 @@ _NUMBERS: dict[str, Part] = {
 
 
 def _fields(record: Record, site: Site) -> str:
-    leaves = [leaf for key, value in record.fields.items() for leaf in leaves_of(key, value)]
-    return " ".join([f"{name}={text}" for name, text in leaves])
+    pairs = [pair for key, value in record.fields.items() for pair in pairs_of(key, value)]
+    return " ".join([f"{name}={text}" for name, text in pairs])
 
 
 _TEXTS: dict[str, Part] = {
