@@ -11,13 +11,23 @@ import orjson
 
 from ..snapshot import safe_str, snapshot
 
-__all__ = ["COMPACT", "LINE", "dumps", "plain", "plain_after", "valid"]
+__all__ = [
+    "COMPACT",
+    "LINE",
+    "MAX_64",
+    "digits_of",
+    "dumps",
+    "key_of",
+    "plain",
+    "plain_after",
+    "valid",
+]
 
 # orjson's own way with times crashes the process when a tzinfo of somebody's own raises.
 COMPACT = orjson.OPT_PASSTHROUGH_DATETIME
 LINE = COMPACT | orjson.OPT_APPEND_NEWLINE
 
-_MAX_64 = 2**63
+MAX_64 = 2**63
 
 
 def dumps(value: Any, options: int = COMPACT, form: Callable[[Any], Any] | None = None) -> bytes:
@@ -80,11 +90,11 @@ def encodable(value: Any) -> Any:
     if isinstance(value, bool):
         return value
     if isinstance(value, int):
-        return value if -_MAX_64 <= value < 2 * _MAX_64 else _large(value)
+        return value if -MAX_64 <= value < 2 * MAX_64 else _large(value)
     if isinstance(value, dict):
         shown: dict[str, Any] = {}
         for key, item in value.items():
-            name = _key(key)
+            name = key_of(key)
             while name in shown:  # 1 and "1", say
                 name += "_"
             shown[name] = encodable(item)
@@ -94,7 +104,8 @@ def encodable(value: Any) -> Any:
     return value
 
 
-def _key(key: Any) -> str:
+def key_of(key: Any) -> str:
+    """Return a key as text that can be written as UTF-8."""
     if isinstance(key, float) and not math.isfinite(key):
         return str(key)
     return valid(key if isinstance(key, str) else safe_str(key))
@@ -105,8 +116,14 @@ def valid(text: str) -> str:
     return str.encode(text, "utf-8", "backslashreplace").decode("utf-8")
 
 
-def _large(value: int) -> Any:
+def digits_of(value: int) -> str:
+    """Return an integer of any size as text."""
     try:
-        return orjson.Fragment(str(value).encode())
+        return int.__repr__(value)
     except ValueError:  # more digits than the interpreter converts
         return hex(value)
+
+
+def _large(value: int) -> Any:
+    digits = digits_of(value)
+    return digits if "x" in digits else orjson.Fragment(digits.encode())

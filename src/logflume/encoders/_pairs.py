@@ -12,7 +12,7 @@ from typing import Any
 
 from ..escape import UNSAFE
 from ..snapshot import safe_str
-from ._json_values import dumps, plain, valid
+from ._json_values import digits_of, dumps, plain, valid
 from ._leaves import leaves
 
 __all__ = ["name_of", "pairs_of", "text_of"]
@@ -54,10 +54,7 @@ def text_of(value: Any) -> str:
     if kind is float:
         return repr(value)
     if isinstance(value, int):
-        try:
-            return int.__repr__(value)
-        except ValueError:  # more digits than the interpreter converts
-            return hex(value)
+        return digits_of(value)
     if isinstance(value, dict | list | tuple | set | frozenset):
         return _quoted(dumps(value).decode())
     form = plain(value)
