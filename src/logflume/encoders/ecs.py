@@ -11,7 +11,7 @@ from ..errors import ConfigurationError
 from ..exception import ExceptionInfo
 from ..record import Record, process_id
 from ..snapshot import safe_str
-from ._json_values import LINE, dumps
+from ._json_values import LINE, dumps, valid
 from ._layout import free_name
 from ._leaves import Path, leaves
 from ._settings import Configured
@@ -129,7 +129,7 @@ class Ecs(Configured):
 
 @lru_cache(maxsize=4_096)
 def _label_name(name: str) -> str:
-    return _NOT_IN_LABELS.sub("_", name)
+    return _NOT_IN_LABELS.sub("_", valid(name))
 
 
 def _graft(members: dict[str, Any], path: Path, value: Any) -> bool:

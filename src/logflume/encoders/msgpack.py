@@ -98,11 +98,19 @@ def _packable(value: Any, *, careful: bool = False) -> Any:
         return _packable_map(value, careful)
     if isinstance(value, list | tuple | set | frozenset):
         return [_packable(item, careful=careful) for item in value]
-    if kind is datetime.datetime and value.tzinfo is not None and not careful:
-        return value
+    if kind is datetime.datetime and value.tzinfo is not None:
+        return value if not careful or _can_be_packed(value) else plain(value)
     if isinstance(value, bytearray):
         return bytes(value)
     return plain(value)
+
+
+def _can_be_packed(value: Any) -> bool:
+    try:
+        _pack(value)
+    except Exception:  # a zone that raises
+        return False
+    return True
 
 
 def _packable_map(value: dict[Any, Any], careful: bool) -> dict[str, Any]:
