@@ -84,7 +84,9 @@ class Template(Configured):
             `{"ERROR": "{message} in {file}:{line}"}`.
     """
 
-    def __init__(self, form: Form = _DEFAULT, *, levels: Mapping[str | int, Form] | None = None):
+    def __init__(
+        self, form: Form = _DEFAULT, *, levels: Mapping[str | int, Form] | None = None
+    ) -> None:
         self._default = _compiled("Template.form", form)
         if not isinstance(levels, Mapping | None):
             raise ConfigurationError.of("Template.levels", levels, "a mapping of levels to forms")
