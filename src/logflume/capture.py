@@ -25,7 +25,16 @@ from .snapshot import SCALARS, safe_str, snapshot_args, snapshot_fields, type_na
 if TYPE_CHECKING:
     from .protocols import Intake
 
-__all__ = ["DONE", "Options", "Source", "connect", "level_method", "log_with", "source_of"]
+__all__ = [
+    "DONE",
+    "Options",
+    "Source",
+    "connect",
+    "level_method",
+    "log_with",
+    "source_of",
+    "switch",
+]
 
 
 class _Done(Coroutine[Any, Any, None]):
@@ -89,7 +98,28 @@ def connect(
 def refresh_thresholds() -> None:
     """Bring all loggers to the levels of the current thresholds."""
     for source in list(_sources.values()):
-        source.threshold = _thresholds.of(source.name)
+        source.threshold = _threshold_of(source.name)
+
+
+_switches: dict[str, bool] = {}
+
+
+def switch(name: str | None, on: bool) -> None:
+    """Let the loggers of a name, and of all below it, speak or be silent."""
+    _switches[name or ""] = on
+    refresh_thresholds()
+
+
+def _threshold_of(name: str) -> int:
+    switches, at = _switches, name
+    while switches:
+        on = switches.get(at)
+        if on is False:
+            return levels.MAX_NO + 1
+        if on or not at:
+            break
+        at = at.rpartition(".")[0]
+    return _thresholds.of(name)
 
 
 def source_of(name: str) -> Source:
@@ -97,7 +127,7 @@ def source_of(name: str) -> Source:
     source = _sources.get(name)
     if source is None:
         source = _sources.setdefault(name, Source(name, 0))
-        source.threshold = _thresholds.of(name)
+        source.threshold = _threshold_of(name)
     return source
 
 
@@ -137,7 +167,7 @@ def level_method(level: Level, *, waits: bool) -> Any:  # noqa: C901 - see below
     getframe = sys._getframe
     time_ns = time.time_ns
 
-    def method(self: Bound, message: Any, /, *args: Any, **fields: Any) -> Any:
+    def method(self: Bound, message: Any = "", /, *args: Any, **fields: Any) -> Any:
         source = self._source
         if no < source.threshold:
             return nothing
