@@ -31,7 +31,8 @@ until then, and as delivered afterwards. What it may have besides:
 - `due() -> float | None`: the `time.monotonic()` at which it wants to give out what it keeps, and
   `release() -> Sequence[Record]`, which does; `release` is also called by a flush and at the end,
   unless `due` says None. Both are called on the loop; what comes out goes through the processors
-  behind it.
+  behind it;
+- `forget()`: drop what is kept; called in the child of a fork.
 """
 
 Filter: TypeAlias = Callable[[Record], bool]

@@ -22,6 +22,7 @@ from ..logger import control
 from ..protocols import Encoder
 from ..record import Record
 from .backend import in_loop, whereabouts
+from .processing import Processing, redaction
 
 if TYPE_CHECKING:
     from .pipeline import Pipeline
@@ -96,7 +97,8 @@ class _Starter(_Elsewhere):
 def write_now(record: Record) -> None:
     """Write a record to stderr there and then: no pipeline can take it any more."""
     try:
-        sys.stderr.write(_last_resort.encode(record).decode())
+        for redacted in Processing([redaction()], 1.0).run_now([record]):
+            sys.stderr.write(_last_resort.encode(redacted).decode())
     except Exception:
         pass
 
