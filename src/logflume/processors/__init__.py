@@ -7,5 +7,6 @@ content instead.
 """
 
 from .add import Add
+from .sample import Sample
 
-__all__ = ["Add"]
+__all__ = ["Add", "Sample"]
