@@ -7,6 +7,7 @@ content instead.
 """
 
 from .add import Add
+from .rate_limit import RateLimit
 from .sample import Sample
 
-__all__ = ["Add", "Sample"]
+__all__ = ["Add", "RateLimit", "Sample"]
