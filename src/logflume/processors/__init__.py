@@ -7,7 +7,8 @@ content instead.
 """
 
 from .add import Add
+from .dedupe import Dedupe
 from .rate_limit import RateLimit
 from .sample import Sample
 
-__all__ = ["Add", "RateLimit", "Sample"]
+__all__ = ["Add", "Dedupe", "RateLimit", "Sample"]
