@@ -8,7 +8,8 @@ content instead.
 
 from .add import Add
 from .dedupe import Dedupe
+from .fingers_crossed import FingersCrossed
 from .rate_limit import RateLimit
 from .sample import Sample
 
-__all__ = ["Add", "Dedupe", "RateLimit", "Sample"]
+__all__ = ["Add", "Dedupe", "FingersCrossed", "RateLimit", "Sample"]
