@@ -21,10 +21,10 @@ from ..capture import refresh_thresholds
 from ..errors import ConfigurationError, PipelineError
 from ..level import INFO, Level, Thresholds, parse_level, parse_spec
 from ..protocols import Processor
+from ..setting import positive
 from ..stats import FlushReport, Stats
 from . import current
 from .backend import in_loop, load_asyncio, running_loop
-from .batch import positive
 from .door import Door
 from .ledger import describe
 from .news import tell_on_stderr

@@ -22,8 +22,9 @@ from ..errors import ConfigurationError, PipelineError
 from ..level import Level, parse_level
 from ..protocols import Encoder, Filter, Sink, SinkBatch
 from ..record import Record
+from ..setting import positive
 from .backend import survivable
-from .batch import Batch, positive
+from .batch import Batch
 from .buffer import Buffer
 from .chunk import Chunk
 from .delivery import SHUTDOWN, Delivery

@@ -7,6 +7,10 @@ content instead.
 """
 
 from .add import Add
+from .dedupe import Dedupe
+from .fingers_crossed import FingersCrossed
+from .rate_limit import RateLimit
 from .redact import Redact
+from .sample import Sample
 
-__all__ = ["Add", "Redact"]
+__all__ = ["Add", "Dedupe", "FingersCrossed", "RateLimit", "Redact", "Sample"]
