@@ -61,18 +61,20 @@ class Compression:
 
         Returns the archive's path; None when `stop()`, asked between chunks, was true first: then
         the source is as it was. (A user's function is not interrupted.) The archive has the
-        permissions `mode`, less the umask, and the source's time of modification. An archive that
-        is there already, as after a crash, is kept if it holds just this source.
+        permissions `mode`, whatever the umask is, and the source's time of modification. An archive
+        that is there already, as after a crash, is kept if it holds just this source.
 
         Symbolic links are not followed, in place of the source neither. Whatever is raised, the
         source stays, and nothing partial does.
 
         Raises:
+            FileNotFoundError: there is no source, whether there is an archive or not.
             FileExistsError: the name of the archive is taken, or another process makes it now.
             OSError: the disk is full, say, or the source was written to meanwhile.
             Exception: what a user's function raises.
         """
         target = source.with_name(source.name + self.suffix)
+        os.lstat(source)
         if os.path.lexists(target):
             if not _holds(target, source, stop):
                 if stop():

@@ -96,6 +96,8 @@ def created(unfinished: Path, mode: int) -> Iterator[BinaryIO]:
     with open(unfinished, "xb", opener=partial(_open_here, mode=mode)) as file:
         try:
             _lock(file)
+            if sys.platform != "win32":
+                os.fchmod(file.fileno(), mode)  # whatever the umask is
             yield file
         finally:
             if sys.platform == "win32":  # where open files cannot be deleted
