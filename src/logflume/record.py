@@ -8,6 +8,7 @@ rendered message, the line number.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import CodeType
 from typing import Any
@@ -151,19 +152,19 @@ class Record(msgspec.Struct, gc=False, eq=False):
 
         New fields show in the message too, unless it is given or was already rendered.
         """
-        changed: dict[str, Any] = {}
+        changed = copy_of(self)
         if level is not None:
-            changed["level"] = level
+            changed.level = level
         if logger is not None:
-            changed["logger"] = logger
+            changed.logger = logger
         if fields is not None:
-            changed["merged"] = fields
+            changed.merged = fields
         if message is not None:
-            changed["rendered"] = message
+            changed.rendered = message
         if exception is not None:
             extra = self.extra or Extra()
-            changed["extra"] = msgspec.structs.replace(extra, exception=exception)
-        return msgspec.structs.replace(self, **changed)
+            changed.extra = msgspec.structs.replace(extra, exception=exception)
+        return changed
 
     def bare(self) -> Record:
         """Return a copy without anything that the caller gave: template, values, exception."""
@@ -201,6 +202,9 @@ class Record(msgspec.Struct, gc=False, eq=False):
             shown["exception"] = self.exception.to_dict()
         return shown
 
+
+copy_of: Callable[[Record], Record] = Record.__copy__  # type: ignore[attr-defined]
+"""Copy a record, for whoever changes the copy: what structs have, without the way there."""
 
 _CONTAINERS = frozenset({dict, list, tuple})
 
