@@ -6,6 +6,7 @@ which says so in its fields; one with an attribute `fail_closed = True` withhold
 content instead.
 """
 
-from .add import Add
+from ..record import process_id
+from .add import Add, hostname
 
-__all__ = ["Add"]
+__all__ = ["Add", "hostname", "process_id"]
