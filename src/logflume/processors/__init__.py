@@ -8,5 +8,6 @@ content instead.
 
 from ..record import process_id
 from .add import Add, hostname
+from .filter import Filter
 
-__all__ = ["Add", "hostname", "process_id"]
+__all__ = ["Add", "Filter", "hostname", "process_id"]
