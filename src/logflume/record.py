@@ -69,6 +69,7 @@ class Extra(msgspec.Struct, gc=False):
     exception: ExceptionInfo | None = None
     origins: frozenset[str] = frozenset()
     lazy: bool = False
+    span: tuple[int, int] | None = None
 
 
 class Record(msgspec.Struct, gc=False, eq=False):
@@ -139,6 +140,21 @@ class Record(msgspec.Struct, gc=False, eq=False):
         """The routes inside whose sinks this record was logged: it is not sent to them."""
         return self.extra.origins if self.extra is not None else frozenset()
 
+    @property
+    def trace_id(self) -> str | None:
+        """The trace that the call was part of, as 32 hex digits (W3C Trace Context, 3.2.2.3).
+
+        Known if the pipeline has a processor that says which span is current: `processors.Otel`.
+        """
+        span = self.extra.span if self.extra is not None else None
+        return f"{span[0]:032x}" if span is not None else None
+
+    @property
+    def span_id(self) -> str | None:
+        """The span that the call was made in, as 16 hex digits (W3C Trace Context, 3.2.2.4)."""
+        span = self.extra.span if self.extra is not None else None
+        return f"{span[1]:016x}" if span is not None else None
+
     def replace(
         self,
         *,
@@ -198,6 +214,9 @@ class Record(msgspec.Struct, gc=False, eq=False):
             shown["template"] = self.template
         if self.task is not None:
             shown["task"] = self.task
+        if self.trace_id is not None:
+            shown["trace_id"] = self.trace_id
+            shown["span_id"] = self.span_id
         if self.exception is not None:
             shown["exception"] = self.exception.to_dict()
         return shown

@@ -81,6 +81,9 @@ class Pipeline:
         for processor in self._processors:
             if not callable(processor):
                 raise ConfigurationError.of("Pipeline.processors", processor, "callables")
+        spans = [getattr(processor, "current_span", None) for processor in self._processors]
+        self.current_span = next(filter(None, spans), None)
+        """What tells callers the span they are in, if their records shall have it."""
         root, named = parse_spec(os.environ.get("LOGFLUME_LEVEL", ""))
         if level is not None:
             root = parse_level(level, "Pipeline.level")

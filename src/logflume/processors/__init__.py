@@ -9,5 +9,6 @@ content instead.
 from ..record import process_id
 from .add import Add, hostname
 from .filter import Filter
+from .otel import Otel
 
-__all__ = ["Add", "Filter", "hostname", "process_id"]
+__all__ = ["Add", "Filter", "Otel", "hostname", "process_id"]
