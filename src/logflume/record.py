@@ -183,9 +183,16 @@ class Record(msgspec.Struct, gc=False, eq=False):
         return changed
 
     def bare(self) -> Record:
-        """Return a copy without anything that the caller gave: template, values, exception."""
+        """Return a copy without anything that the caller gave: template, values, exception.
+
+        The routes that it came from stay, or what a sink logs would go round in circles; and so
+        does its span.
+        """
+        extra = None
+        if self.extra is not None:
+            extra = Extra(origins=self.extra.origins, span=self.extra.span)
         return msgspec.structs.replace(
-            self, template="", args=(), call_fields={}, bound={}, context={}, extra=None
+            self, template="", args=(), call_fields={}, bound={}, context={}, extra=extra
         )
 
     def to_dict(self) -> dict[str, Any]:
