@@ -8,7 +8,9 @@ content instead.
 
 from ..record import process_id
 from .add import Add, hostname
+from .drop import Drop
 from .filter import Filter
 from .otel import Otel
+from .rename import Rename
 
-__all__ = ["Add", "Filter", "Otel", "hostname", "process_id"]
+__all__ = ["Add", "Drop", "Filter", "Otel", "Rename", "hostname", "process_id"]
