@@ -12,5 +12,6 @@ from .drop import Drop
 from .filter import Filter
 from .otel import Otel
 from .rename import Rename
+from .truncate import Truncate
 
-__all__ = ["Add", "Drop", "Filter", "Otel", "Rename", "hostname", "process_id"]
+__all__ = ["Add", "Drop", "Filter", "Otel", "Rename", "Truncate", "hostname", "process_id"]
