@@ -12,7 +12,7 @@ from ..record import Record
 
 __all__ = ["Drop"]
 
-Matches: TypeAlias = Callable[[str], object]
+Matches: TypeAlias = Callable[[str], re.Match[str] | None]
 
 _MAX_KNOWN = 4_096
 
@@ -42,7 +42,11 @@ class Drop:
                 raise ConfigurationError.of("Drop", name, "a field's name")
         self._names = frozenset(names)
         self._wild = _Verdicts(names) if any(map(_is_wild, names)) else None
-        self._paths = [[_matcher(p) for p in name.split(".")] for name in names if "." in name]
+        self._paths = [
+            [_matcher(part) if _is_wild(part) else part for part in name.split(".")]
+            for name in names
+            if "." in name
+        ]
 
     def __call__(self, record: Record) -> Record:
         """Return the record without the fields."""
@@ -73,12 +77,13 @@ class _Verdicts(dict[str, bool]):
 
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__()
-        self._matches = [_matcher(name) for name in names]
+        self._exact = frozenset([name for name in names if not _is_wild(name)])
+        self._wild = [_matcher(name) for name in names if _is_wild(name)]
 
     def __missing__(self, name: str) -> bool:
         if len(self) >= _MAX_KNOWN:  # names made at run time must not fill the memory
             self.clear()
-        verdict = self[name] = any([matches(name) for matches in self._matches])
+        verdict = self[name] = name in self._exact or any(m(name) for m in self._wild)
         return verdict
 
 
@@ -87,13 +92,11 @@ def _is_wild(name: str) -> bool:
 
 
 def _matcher(name: str) -> Matches:
-    if not _is_wild(name):
-        return name.__eq__
     # In file names, brackets hold sets of characters; in names of fields, they are themselves.
     return re.compile(fnmatch.translate(name.replace("[", "[[]"))).match
 
 
-def _without(value: Any, path: Sequence[Matches]) -> Any:
+def _without(value: Any, path: Sequence[str | Matches]) -> Any:
     """Return the value without what the path leads to; itself, if that is nowhere."""
     kind = type(value)
     if kind is list or kind is tuple:
@@ -103,8 +106,11 @@ def _without(value: Any, path: Sequence[Matches]) -> Any:
         return kind(items)
     if kind is not dict:
         return value
-    matches, *rest = path
-    found = [key for key in value if type(key) is str and matches(key)]
+    part, *rest = path
+    if isinstance(part, str):
+        found = [part] if part in value else []
+    else:
+        found = [key for key in value if type(key) is str and part(key)]
     if not found:
         return value
     if not rest:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
+from copy import copy
 from itertools import islice
 from typing import Any, TypeVar
-
-import msgspec
 
 from ..errors import ConfigurationError
 from ..exception import ExceptionInfo, Frame
@@ -18,6 +18,7 @@ __all__ = ["Truncate"]
 
 S = TypeVar("S", bound=Sequence[Any])
 
+_CAN_BE_CUT = frozenset({str, bytes, dict, list, tuple})
 _SHORTEST = 32  # there must be room for the marker
 _MORE = re.compile(r"<(\d+) more>")
 _FRAMES_LEFT_OUT = re.compile(r"(\d+) frames left out")
@@ -79,6 +80,8 @@ class Truncate:
         self._max_depth = max_depth
         self._max_message = max_message
         self._max_frames = max_frames
+        limits = [sys.maxsize if n is None else n for n in (max_characters, max_bytes)]
+        self._surely_short = min(limits[0], limits[1] // 4)
 
     def __call__(self, record: Record) -> Record:
         """Return the record with all that is within the limits."""
@@ -120,7 +123,11 @@ class Truncate:
 
     def _mapping(self, fields: dict[str, Any], depth: int) -> dict[str, Any]:
         changed = {}
+        short = self._surely_short
         for name, value in fields.items():
+            kind = type(value)
+            if kind not in _CAN_BE_CUT or (kind is str and len(value) <= short):
+                continue  # most values, so that they cost no call
             taken = self._take(value, depth)
             if taken is not value:
                 changed[name] = taken
@@ -140,7 +147,10 @@ class Truncate:
         }
         if all([getattr(info, name) is part for name, part in parts.items()]):
             return info
-        return msgspec.structs.replace(info, **parts)
+        changed = copy(info)
+        for name, part in parts.items():
+            setattr(changed, name, part)
+        return changed
 
 
 def _unless_same(old: S, new: S) -> S:
