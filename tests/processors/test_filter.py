@@ -36,7 +36,7 @@ def kept(condition: Filter, records: list[Record]) -> list[bool]:
     return verdicts
 
 
-LEVELS = ["DEBUG", "INFO", 22, "WARNING", "ERROR"]
+LEVELS: list[str | int] = ["DEBUG", "INFO", 22, "WARNING", "ERROR"]
 
 
 @pytest.mark.parametrize(

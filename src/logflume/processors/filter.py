@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from ..errors import ConfigurationError
@@ -60,7 +60,7 @@ class Filter:
         function: Names | None = None,
         has: Names | None = None,
         fields: Mapping[str, Any] | None = None,
-        where: Callable[[Record], bool | Awaitable[bool]] | None = None,
+        where: Callable[[Record], Any] | None = None,
     ) -> None:
         pure = _level_checks(min_level, max_level, levels) + _name_checks(logger, module, function)
         if has is not None:
