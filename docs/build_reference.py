@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import logflume
-from logflume import encoders, processors, sinks
+from logflume import encoders, processors, protocols, sinks
 
 FOLDER = Path(__file__).parent / "reference"
 
@@ -48,22 +48,19 @@ MODULES = {
     "logflume.processors": processors,
     "logflume.sinks": sinks,
 }
+
+
+def _described(alias: str) -> str:
+    """Return the string below a type alias in `protocols.py`: it is no attribute of the alias."""
+    source = Path(inspect.getfile(protocols)).read_text()
+    found = re.search(rf'^{alias}: TypeAlias.*?"""(.*?)"""', source, re.DOTALL | re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
 DESCRIBED = {  # names whose docstring cannot be read from the value
     "log": "A ready logger, named `root`. See `Logger`.",
-    "Processor": """`Record -> Record | None`, sync or async; None means filtered.
-
-A processor may keep records back and return them later, several at a time: they count as filtered
-until then, and as delivered afterwards. What it may have besides:
-
-- `inline = True`: it never returns an awaitable, so a caller on the loop may run it at once;
-- `fail_closed = True`: if it raises, all that the caller gave is withheld;
-- `passes(records) -> bool`: whether each of these would come out as it went in. It is asked about
-  hundreds at a time, and if so, the processor is not called for them;
-- `due() -> float | None`: the `time.monotonic()` at which it wants to give out what it keeps, and
-  `release() -> Sequence[Record]`, which does; `release` is also called by a flush and at the end,
-  unless `due` says None. Both are called on the loop; what comes out goes through the processors
-  behind it;
-- `forget()`: drop what is kept; called in the child of a fork.""",
+    "Processor": _described("Processor"),
 }
 INTERNAL = {  # what the parts of the engine say to each other
     "Pipeline": {

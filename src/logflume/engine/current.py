@@ -157,10 +157,8 @@ def _reconnect() -> None:
         connect(_Elsewhere(), current_pipeline().thresholds, whereabouts)
         return
     pipeline = current_pipeline()
-    if pipeline.is_dormant:
-        connect(_Starter(current_pipeline), pipeline.thresholds, whereabouts)
-    else:
-        connect(pipeline.door, pipeline.thresholds, whereabouts)
+    intake = _Starter(current_pipeline) if pipeline.is_dormant else pipeline.door
+    connect(intake, pipeline.thresholds, whereabouts, pipeline.current_span)
 
 
 def _flush_threads() -> None:

@@ -99,6 +99,11 @@ class Pipeline:
         return "closed" if self.is_closed else self._state
 
     @property
+    def current_span(self) -> Callable[[], tuple[int, int] | None] | None:
+        """What tells callers the span they are in, if their records shall have it."""
+        return self._processing.current_span
+
+    @property
     def is_closed(self) -> bool:
         """Whether it was open once and no longer is."""
         return self._run.finished.is_set()

@@ -74,6 +74,10 @@ class Processing:
         self._stages = [_Stage(processor, timeout) for processor in processors]
         self.inline = all(stage.inline for stage in self._stages)
         """Whether all of them can be run by a caller on the loop, without a turn of it."""
+        spans = [getattr(processor, "current_span", None) for processor in processors]
+        self.current_span: Callable[[], tuple[int, int] | None] | None = next(
+            filter(None, spans), None
+        )
 
     def run_now(self, records: list[Record]) -> list[Record]:
         """Return what comes out, if `inline`; the same list if nothing is changed."""
