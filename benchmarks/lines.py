@@ -50,6 +50,26 @@ def verify(path: str, expected: int, last: str, *, text: bool = False) -> float:
     return Path(path).stat().st_size / found
 
 
+def verify_all(path: Path, expected: int) -> float:
+    """Count the records of a file and of those it was rotated to; return the bytes per record.
+
+    They are lines, or maps of MessagePack.
+    """
+    files = [file for file in path.parent.iterdir() if file.name.startswith(path.stem)]
+    found = size = 0
+    for file in files:
+        data = file.read_bytes()
+        if file.suffix == ".zst":
+            import zstandard
+
+            data = zstandard.ZstdDecompressor().decompressobj().decompress(data)
+        size += len(data)
+        found += data.count(b"\n") if data[:1] in b"{0123456789t" else data.count(b"\xa7message")
+    if found != expected:
+        raise WrongLinesError(f"{found:,} records in {len(files)} files, {expected:,} were logged")
+    return size / found
+
+
 def keys(path: str) -> list[str]:
     """Return the sorted keys of the first line, those of `fields` among them."""
     line: dict[str, Any] = orjson.loads(ends(path)[0])

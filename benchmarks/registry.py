@@ -104,6 +104,24 @@ MAIN: Final = (
     Contender("aiologging", "aiologging_:awaited", "asyncio", "floor", 0.02),
 )
 
+LOCAL: Final = (
+    Contender("plain file, JSON", "logflume_:plain", "asyncio", "plain file, JSON"),
+    *(
+        Contender(name, f"logflume_:{opener}", "asyncio", "plain file, JSON", note=note)
+        for name, opener, note in (
+            ("without redaction", "unredacted", "redact=None"),
+            ("rotation", "rotating", 'rotation="10 MB"'),
+            ("rotation and zstd", "compressed", 'rotation="10 MB", compression="zstd"'),
+            ("Json(flat=True)", "flat", ""),
+            ("Logfmt", "logfmt", ""),
+            ("Template", "template", "time, level, logger, message, fields"),
+            ("Ecs", "ecs", ""),
+            ("Console", "console", "to a file"),
+            ("Msgpack", "msgpack", ""),
+        )
+    ),
+)
+
 WORKS: Final = (
     Work(
         "main",
@@ -153,6 +171,13 @@ WORKS: Final = (
             ),
         ),
         "The first work of logflume, to one file and to two.",
+    ),
+    Work(
+        "local",
+        "Redaction, rotation and encoders",
+        "throughput",
+        LOCAL,
+        "The first work of logflume on asyncio, compared with itself: redaction is on by default.",
     ),
     Work(
         "lag",

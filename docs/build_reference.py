@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import logflume
-from logflume import encoders, processors, sinks
+from logflume import encoders, processors, protocols, sinks
 
 FOLDER = Path(__file__).parent / "reference"
 
@@ -20,7 +20,10 @@ PAGES: dict[str, tuple[str, str, list[Any]]] = {
     "loggers": (
         "Loggers and context",
         "logflume",
-        ["get_logger", "log", "Logger", "context", "current_context", "Level"],
+        [
+            *("get_logger", "log", "Logger", "context", "current_context", "Level"),
+            *("register_level", "enable", "disable"),
+        ],
     ),
     "pipelines": ("Pipelines and routes", "logflume", ["Pipeline", "Route", "Batch", "Retry"]),
     "ledger": ("The ledger", "logflume", ["Stats", "Counts", "RouteCounts", "FlushReport"]),
@@ -45,9 +48,19 @@ MODULES = {
     "logflume.processors": processors,
     "logflume.sinks": sinks,
 }
+
+
+def _described(alias: str) -> str:
+    """Return the string below a type alias in `protocols.py`: it is no attribute of the alias."""
+    source = Path(inspect.getfile(protocols)).read_text()
+    found = re.search(rf'^{alias}: TypeAlias.*?"""(.*?)"""', source, re.DOTALL | re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
 DESCRIBED = {  # names whose docstring cannot be read from the value
     "log": "A ready logger, named `root`. See `Logger`.",
-    "Processor": "`Record -> Record | None`, sync or async; None means filtered.",
+    "Processor": _described("Processor"),
 }
 INTERNAL = {  # what the parts of the engine say to each other
     "Pipeline": {

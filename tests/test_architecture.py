@@ -5,7 +5,9 @@ for types count, too.
     L1  the call site,         L0; pure: no anyio, nothing that does I/O or waits
         processors, encoders
                                modules that begin with `_` are shared by plug-ins of their kind
-    L2  engine, sinks          L0, L1, anyio; the engine knows plug-ins only through protocols
+    files                      L0, each other: blocking file work without loops or threads
+    L2  engine, sinks          L0, L1, anyio (sinks: files, too); the engine knows plug-ins only
+                               through protocols
 """
 
 from __future__ import annotations
@@ -27,14 +29,17 @@ L0 = {
     "errors",
     "escape",
     "exception",
+    "key",
     "level",
     "protocols",
     "record",
+    "setting",
     "snapshot",
     "stats",
     "template",
 }
 ENCODERS, PROCESSORS, SINKS = "encoders", "processors", "sinks"
+FILES = "files"
 PLUG_INS = (ENCODERS, PROCESSORS, SINKS)
 
 LOOPS = {"asyncio", "trio", "uvloop", "sniffio"}
@@ -62,7 +67,8 @@ OUTSIDE = {  # what each part may import beside the standard library
     "L0": {"msgspec"},
     "logger": set(),
     ENCODERS: {"msgspec", "orjson"},
-    PROCESSORS: set(),
+    PROCESSORS: {"opentelemetry"},  # its API, which does no I/O; where it is used
+    FILES: {"zstandard"},
     "engine": {"anyio"},
     SINKS: {"anyio", "aiofiles"},
 }
@@ -136,8 +142,9 @@ def test_a_module_imports_only_what_its_layer_allows(path: Path) -> None:
         "logger": {"L0", "logger"},
         ENCODERS: {"L0", ENCODERS},
         PROCESSORS: {"L0"},
+        FILES: {"L0", FILES},
         "engine": {"L0", "logger", "engine"},
-        SINKS: {"L0", ENCODERS, "engine"},
+        SINKS: {"L0", ENCODERS, FILES, "engine"},
     }[part]
     if path.name == "__init__.py":
         allowed = allowed | {part}
@@ -161,6 +168,12 @@ def test_only_the_engine_s_backend_names_an_event_loop(path: Path) -> None:
 def test_the_layers_below_the_engine_are_pure(path: Path) -> None:
     _, outside = imports(path)
     assert outside & IMPURE == set()
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if part_of(name_of(p)) == FILES], ids=name_of)
+def test_file_work_knows_neither_loops_nor_threads(path: Path) -> None:
+    _, outside = imports(path)
+    assert outside & (LOOPS | {"anyio", "concurrent", "queue", "threading"}) == set()
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import enum
+from typing import Any
 
 import pytest
 
-from logflume import ConfigurationError, Level
+from logflume import ConfigurationError, Level, register_level
+from logflume import level as level_module
 from logflume.level import (
     DEBUG,
     ERROR,
@@ -145,3 +147,70 @@ def test_levels_change_while_running() -> None:
     assert thresholds.lowest == DEBUG.no
     thresholds.set("app", ERROR)
     assert thresholds.lowest == DEBUG.no  # records from before may still be on their way
+
+
+# Levels of one's own.
+
+
+@pytest.fixture
+def levels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget what a test registers."""
+    monkeypatch.setattr(level_module, "LEVELS", dict(LEVELS))
+    monkeypatch.setattr(level_module, "_BY_NO", dict(level_module._BY_NO))
+
+
+@pytest.mark.usefixtures("levels")
+def test_a_registered_level_is_known_by_name_and_number() -> None:
+    """Everywhere a level is read."""
+    notice = register_level(" notice ", 22, color="cyan", icon="i", severity=10)
+    assert notice == Level(22, "NOTICE", "cyan", "i", 10)
+    assert parse_level("Notice") is parse_level(22) is coerce_level("NOTICE") is notice
+    assert parse_spec("app=notice") == (None, {"app": notice})
+
+
+@pytest.mark.usefixtures("levels")
+def test_a_level_may_be_registered_again_with_another_look() -> None:
+    """The later look counts; the number stays."""
+    register_level("NOTICE", 22)
+    again = register_level("NOTICE", 22, color="red")
+    assert parse_level("NOTICE") is parse_level(22) is again
+
+
+@pytest.mark.usefixtures("levels")
+def test_a_number_keeps_the_name_it_has() -> None:
+    """A second level of the same number is known by its name only."""
+    register_level("NICE", 20)
+    assert parse_level(20) is INFO
+    assert parse_level("nice").name == "NICE"
+
+
+@pytest.mark.usefixtures("levels")
+@pytest.mark.parametrize(
+    ("arguments", "setting"),
+    [
+        (("INFO", 21), "number of level INFO"),
+        (("WARN", 31), "number of level WARN"),
+        (("", 21), "level name"),
+        (("a,b", 21), "level name"),
+        (("a=b", 21), "level name"),
+        (("21", 21), "level name"),
+        ((None, 21), "level name"),
+        (("X", -1), "Level.no"),
+        (("X", "21"), "Level.no"),
+    ],
+)
+def test_a_level_that_means_nothing_is_refused(arguments: Any, setting: str) -> None:
+    """Naming what is wrong with it, and registering nothing."""
+    before = dict(level_module.LEVELS)
+    with pytest.raises(ConfigurationError, match=rf"{setting}: got .*; accepted: "):
+        register_level(*arguments)
+    assert before == level_module.LEVELS
+
+
+@pytest.mark.parametrize(
+    "look", [{"color": 5}, {"icon": 5}, {"severity": 0}, {"severity": 25}, {"severity": "x"}]
+)
+def test_a_look_that_means_nothing_is_refused(look: Any) -> None:
+    """Naming the setting."""
+    with pytest.raises(ConfigurationError, match=rf"Level\.{next(iter(look))}: got"):
+        Level(22, "NOTICE", **look)

@@ -17,7 +17,7 @@ import anyio
 import pytest
 
 import logflume
-from logflume import Logger, get_logger
+from logflume import Logger, capture, get_logger
 from logflume.capture import refresh_thresholds
 from logflume.level import LEVELS, WARNING, Thresholds
 from tests.fakes import may_block
@@ -568,3 +568,61 @@ def test_an_intake_that_breaks_does_not_reach_the_caller(log: Logger) -> None:
         logflume.capture.connect(Broken(at_home=False), Thresholds(WARNING), lambda: ("", None))
         assert log.error("m") is None
         assert log.opt(depth=0).error("m") is None
+
+
+# Libraries that are silenced.
+
+
+@pytest.fixture
+def switches(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Forget what a test silences."""
+    monkeypatch.setattr(capture, "_switches", {})
+    yield
+    monkeypatch.undo()
+    capture.refresh_thresholds()
+
+
+@pytest.mark.usefixtures("switches")
+def test_a_silenced_name_says_nothing_at_any_level() -> None:
+    """Nor do those below it, made before or afterwards; others are not concerned."""
+    with captured() as taken:
+        before = get_logger("lib.db")
+        logflume.disable("lib")
+        before.critical("no")
+        get_logger("lib").critical("no")
+        get_logger("lib.new").critical("no")
+        assert not before.is_enabled_for("CRITICAL")
+        get_logger("library").info("yes")
+        logflume.enable("lib")
+        before.info("again")
+    assert [r.message for r in taken.records] == ["yes", "again"]
+
+
+@pytest.mark.usefixtures("switches")
+def test_the_nearest_name_decides_who_is_silent() -> None:
+    """`lib` may be silent while `lib.db` is not, and everything but one name."""
+    with captured() as taken:
+        logflume.disable(None)
+        logflume.enable("lib")
+        logflume.disable("lib.db")
+        for name in ("app", "lib", "lib.db", "lib.db.pool", "lib.web"):
+            get_logger(name).info(name)
+    assert [r.message for r in taken.records] == ["lib", "lib.web"]
+
+
+def test_a_call_without_a_message_logs_its_fields() -> None:
+    """The message is empty then; nothing is raised."""
+    with captured() as taken:
+        log = get_logger("app")
+        log.info()
+        log.warning(user="ann")
+        log.opt(depth=0).error(n=1)
+        log.log("INFO")
+        log.exception()
+    assert [(r.message, r.fields) for r in taken.records] == [
+        ("", {}),
+        ("", {"user": "ann"}),
+        ("", {"n": 1}),
+        ("", {}),
+        ("", {}),
+    ]

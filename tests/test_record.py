@@ -10,7 +10,7 @@ import pytest
 
 from logflume import ExceptionInfo, Level, get_logger
 from logflume.level import ERROR
-from logflume.record import _MAX_SITES, _sites, site_of
+from logflume.record import _MAX_SITES, Extra, _sites, site_of
 from tests.intake import WHEN, WHEN_NS, captured, record_of
 
 
@@ -123,3 +123,13 @@ def test_a_site_that_is_not_there_is_the_function(lasti: int) -> None:
     """An offset outside the code gives the function's first line, not an error."""
     code = record_of.__code__
     assert site_of(code, lasti).line == code.co_firstlineno
+
+
+def test_a_bare_record_still_says_where_it_must_not_go() -> None:
+    """Or what a sink logs, withheld, would go round in circles; and its trace tells no secret."""
+    record = record_of("secret")
+    record.extra = Extra(None, frozenset({"file"}), False, (1, 2))
+    bare = record.replace(exception=ExceptionInfo("ValueError", "secret")).bare()
+    assert bare.origins == {"file"}
+    assert bare.span_id == "0000000000000002"
+    assert bare.exception is None

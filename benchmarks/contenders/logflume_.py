@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from itertools import repeat
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from benchmarks.job import AsyncSession, Job, Session, anothing, nothing
-from logflume import Pipeline, Route, encoders, get_logger, sinks
+from logflume import Encoder, Pipeline, Route, encoders, get_logger, sinks
 
 BURST: Final = 500
 """Records that the synchronous call logs on the loop's thread before it lets the loop run."""
@@ -71,6 +71,49 @@ async def ainfo_two_routes(job: Job) -> AsyncIterator[AsyncSession]:
     """`await log.ainfo(...)` to two JSON files with equal encoders."""
     async with Pipeline(to_file(job.path), to_file(f"{job.path}.second")) as pipeline:
         yield _awaited(job, pipeline)
+
+
+def _to(
+    sink: Callable[[str], sinks.File], encoder: Callable[[], Encoder], **options: Any
+) -> Callable[[Job], AbstractAsyncContextManager[AsyncSession]]:
+    """Return an opener: `await log.ainfo(...)` to this file, in this encoding."""
+
+    @asynccontextmanager
+    async def opener(job: Job) -> AsyncIterator[AsyncSession]:
+        route = Route(sink(job.path), encoder=encoder())
+        async with Pipeline(route, **options) as pipeline:
+            yield _awaited(job, pipeline)
+
+    return opener
+
+
+def _plain(path: str) -> sinks.File:
+    return sinks.File(path)
+
+
+def _rotating(path: str) -> sinks.File:
+    return sinks.File(path, rotation="10 MB")
+
+
+def _compressed(path: str) -> sinks.File:
+    return sinks.File(path, rotation="10 MB", compression="zstd")
+
+
+plain = _to(_plain, encoders.Json)
+unredacted = _to(_plain, encoders.Json, redact=None)
+rotating = _to(_rotating, encoders.Json)
+compressed = _to(_compressed, encoders.Json)
+flat = _to(_plain, lambda: encoders.Json(flat=True))
+logfmt = _to(_plain, lambda: encoders.Logfmt())
+template = _to(
+    _plain,
+    lambda: encoders.Template(
+        "{time:YYYY-MM-DD HH:mm:ss.SSS} {level:<8} {name}: {message} {fields}"
+    ),
+)
+ecs = _to(_plain, lambda: encoders.Ecs())
+console = _to(_plain, encoders.Console)
+msgpack = _to(_plain, lambda: encoders.Msgpack())
 
 
 @asynccontextmanager

@@ -23,6 +23,7 @@ from benchmarks.job import AsyncSession, Job, Opener, Sample
 WARM_UP: Final = 1_000
 SCRAP: Final = bytes(8_192)
 SCRAP_PER_RECORD: Final = 1_024
+LOCAL: Final = "local"
 
 
 def measure(job: Job, opener: Opener) -> Sample:
@@ -47,7 +48,11 @@ async def ameasure(job: Job, opener: Opener) -> Sample:
     warm_pages(job)
     async with opened as session:
         seconds = await _timed(job, session)
-        return _sample(job, seconds)
+        if job.work != LOCAL:
+            return _sample(job, seconds)
+    # Rotated files are compressed in the background until the end.
+    per_line = lines.verify_all(Path(job.path), WARM_UP + job.records)
+    return {"ns": seconds / job.records * 1e9, "bytes": per_line}
 
 
 def warm_pages(job: Job) -> None:

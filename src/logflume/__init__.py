@@ -15,12 +15,13 @@ from .context import context, current_context
 from .engine import current as _current
 from .engine.batch import Batch
 from .engine.pipeline import Pipeline
+from .engine.processing import adopt_redaction as _adopt_redaction
 from .engine.retry import Retry
 from .engine.route import Route
 from .errors import ConfigurationError, LogflumeError, PipelineError, Rejected, Retryable
 from .exception import ExceptionInfo, Frame
-from .level import Level
-from .logger import Logger, get_logger
+from .level import Level, register_level
+from .logger import Logger, disable, enable, get_logger
 from .protocols import Encoder, Processor, Sink, SinkBatch
 from .record import Record
 from .stats import Counts, FlushReport, RouteCounts, Stats
@@ -50,15 +51,19 @@ __all__ = [
     "Stats",
     "context",
     "current_context",
+    "disable",
+    "enable",
     "encoders",
     "get_logger",
     "log",
     "processors",
+    "register_level",
     "sinks",
 ]
 
 __version__ = "0.1.0"
 
+_adopt_redaction(processors.Redact)
 _current.set_default(lambda: Pipeline(sinks.Console()), last_resort=encoders.Console())
 
 log = get_logger("root")

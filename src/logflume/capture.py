@@ -2,6 +2,11 @@
 
 Everything here is written to be short in machine time: one flat record, no lock, no call that can
 be put off. What is known of the engine is an `Intake`; which one is current is said by `connect`.
+
+A record's trace and span ids must be read in the caller, too, but only few programs want them, and
+looking whether they do would cost the others. So nothing looks: while the current pipeline wants
+them, another function stands in for `get_context`. What that returns for a call in a span is no
+plain dict, so it is told apart by the check that is there anyway, for calls inside sinks.
 """
 
 from __future__ import annotations
@@ -12,10 +17,10 @@ import weakref
 from _thread import get_ident
 from collections.abc import Callable, Coroutine
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from . import level as levels
-from .context import get_context
+from .context import get_context as get_plain_context
 from .exception import take_exception
 from .lazy import call_lazy, settle_lazy
 from .level import Level, Thresholds
@@ -25,7 +30,16 @@ from .snapshot import SCALARS, safe_str, snapshot_args, snapshot_fields, type_na
 if TYPE_CHECKING:
     from .protocols import Intake
 
-__all__ = ["DONE", "Options", "Source", "connect", "level_method", "log_with", "source_of"]
+__all__ = [
+    "DONE",
+    "Options",
+    "Source",
+    "connect",
+    "level_method",
+    "log_with",
+    "source_of",
+    "switch",
+]
 
 
 class _Done(Coroutine[Any, Any, None]):
@@ -68,28 +82,81 @@ _sources: weakref.WeakValueDictionary[str, Source] = weakref.WeakValueDictionary
 _thresholds = Thresholds(levels.INFO)
 _intake: Intake
 _whereabouts: Callable[[], tuple[str, str | None]]
+get_context: Callable[[], Any] = get_plain_context
+
+CurrentSpan: TypeAlias = Callable[[], tuple[int, int] | None]
+"""The trace id and span id of the span that the caller is in; None outside of any."""
 
 
 def connect(
     intake: Intake,
     thresholds: Thresholds,
     whereabouts: Callable[[], tuple[str, str | None]],
+    current_span: CurrentSpan | None = None,
 ) -> None:
     """Send what is logged from now on to this intake, at these levels.
 
     `whereabouts` names the current thread and task of calls from other threads than the intake's.
+    `current_span`, if records shall have one, is asked at every call that is captured.
     """
-    global _intake, _thresholds, _whereabouts
+    global _intake, _thresholds, _whereabouts, get_context
+    get_context = get_plain_context if current_span is None else _context_with(current_span)
     _whereabouts = whereabouts
     _thresholds = thresholds
     _intake = intake
     refresh_thresholds()
 
 
+def _context_with(current_span: CurrentSpan) -> Callable[[], Any]:
+    """Make a `get_context` that looks for a span as well: then, it returns the extra with it."""
+    nowhere: frozenset[str] = frozenset()
+
+    def get_context() -> dict[str, Any] | tuple[dict[str, Any], Extra]:
+        context = get_plain_context()
+        try:
+            span = current_span()
+        except Exception:  # better a record without its span than none
+            span = None
+        if span is None:
+            return context
+        origins = nowhere if type(context) is dict else context.origins  # type: ignore[attr-defined]
+        return context, Extra(None, origins, False, span)
+
+    return get_context
+
+
+def _unfold(found: Any) -> tuple[dict[str, Any], Extra]:
+    """Return the context and the extra of a call that has one from the start."""
+    if type(found) is tuple:
+        return found
+    return found, Extra(origins=found.origins)
+
+
 def refresh_thresholds() -> None:
     """Bring all loggers to the levels of the current thresholds."""
     for source in list(_sources.values()):
-        source.threshold = _thresholds.of(source.name)
+        source.threshold = _threshold_of(source.name)
+
+
+_switches: dict[str, bool] = {}
+
+
+def switch(name: str | None, on: bool) -> None:
+    """Let the loggers of a name, and of all below it, speak or be silent."""
+    _switches[name or ""] = on
+    refresh_thresholds()
+
+
+def _threshold_of(name: str) -> int:
+    switches, at = _switches, name
+    while switches:
+        on = switches.get(at)
+        if on is False:
+            return levels.MAX_NO + 1
+        if on or not at:
+            break
+        at = at.rpartition(".")[0]
+    return _thresholds.of(name)
 
 
 def source_of(name: str) -> Source:
@@ -97,7 +164,7 @@ def source_of(name: str) -> Source:
     source = _sources.get(name)
     if source is None:
         source = _sources.setdefault(name, Source(name, 0))
-        source.threshold = _thresholds.of(name)
+        source.threshold = _threshold_of(name)
     return source
 
 
@@ -137,7 +204,7 @@ def level_method(level: Level, *, waits: bool) -> Any:  # noqa: C901 - see below
     getframe = sys._getframe
     time_ns = time.time_ns
 
-    def method(self: Bound, message: Any, /, *args: Any, **fields: Any) -> Any:
+    def method(self: Bound, message: Any = "", /, *args: Any, **fields: Any) -> Any:
         source = self._source
         if no < source.threshold:
             return nothing
@@ -153,7 +220,7 @@ def level_method(level: Level, *, waits: bool) -> Any:  # noqa: C901 - see below
             context = get_context()
             extra = None
             if type(context) is not dict:
-                extra = Extra(origins=context.origins)  # type: ignore[attr-defined]
+                context, extra = _unfold(context)
             frame = getframe(1)
             intake = _intake
             if get_ident() == intake.ident:
@@ -210,6 +277,10 @@ def log_with(
     if level.no < source.threshold:
         return DONE if waits else None
     try:
+        context = get_context()
+        extra = None
+        if type(context) is not dict:
+            context, extra = _unfold(context)
         code, lasti = _caller(2 + options.depth)
         record = Record(
             time.time_ns(),
@@ -218,19 +289,21 @@ def log_with(
             args,
             fields,
             bound,
-            get_context(),
+            context,
             source.name,
             code,
             lasti,
             *_whereabouts(),
         )
-        origins: frozenset[str] = getattr(record.context, "origins", frozenset())
         # Not by its truth: an exception may be false.
         exception = None
         if options.exception is not None and options.exception is not False:
             exception = take_exception(options.exception)
-        if origins or exception or options.lazy:
-            record.extra = Extra(exception, origins, options.lazy)
+        if exception or options.lazy:
+            extra = extra or Extra()
+            extra.exception = exception
+            extra.lazy = options.lazy
+        record.extra = extra
         if options.lazy and _intake.wants(level.no):
             return _submit_lazy(record, waits)
         record.args = snapshot_args(args)

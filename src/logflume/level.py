@@ -8,24 +8,43 @@ import msgspec
 
 from .errors import ConfigurationError
 
-__all__ = ["LEVELS", "Level", "Thresholds", "parse_level", "parse_spec"]
+__all__ = ["LEVELS", "Level", "Thresholds", "parse_level", "parse_spec", "register_level"]
 
 
 MAX_NO = 99_999
+MAX_SEVERITY = 24
 _NUMBERS = f"a number from 0 to {MAX_NO}"
 
 
 class Level(msgspec.Struct, frozen=True, gc=False):
-    """One severity: `no` orders levels, `name` is what records show."""
+    """One severity: `no` orders levels, `name` is what records show.
+
+    `color` and `icon` are for consoles; a theme of theirs goes before. `severity` is the number
+    that systems with a scale of their own are told, from 1 to 24 as in OpenTelemetry's log data
+    model; None for the one that belongs to `no`.
+    """
 
     no: int
     name: str
+    color: str | None = None
+    icon: str | None = None
+    severity: int | None = None
 
     def __post_init__(self) -> None:
         if type(self.no) is not int or not 0 <= self.no <= MAX_NO:
             raise ConfigurationError.of("Level.no", self.no, _NUMBERS)
         if type(self.name) is not str:
             raise ConfigurationError.of("Level.name", self.name, "a string")
+        if not isinstance(self.color, str | None):
+            raise ConfigurationError.of("Level.color", self.color, "a string")
+        if not isinstance(self.icon, str | None):
+            raise ConfigurationError.of("Level.icon", self.icon, "a string")
+        if self.severity is not None and (
+            type(self.severity) is not int or not 1 <= self.severity <= MAX_SEVERITY
+        ):
+            raise ConfigurationError.of(
+                "Level.severity", self.severity, f"a number from 1 to {MAX_SEVERITY}"
+            )
 
     def __str__(self) -> str:
         return self.name
@@ -44,6 +63,40 @@ LEVELS: dict[str, Level] = {
 }
 _ALIASES = {"WARN": WARNING, "FATAL": CRITICAL, "NOTSET": Level(0, "NOTSET")}
 _BY_NO = {level.no: level for level in LEVELS.values()}
+
+
+def register_level(
+    name: str,
+    no: int,
+    *,
+    color: str | None = None,
+    icon: str | None = None,
+    severity: int | None = None,
+) -> Level:
+    """Make a level known by its name, which is put in capitals, and return it.
+
+    `log.log(name, ...)`, thresholds and configurations know it from then on, in the whole process;
+    pipelines that are open already, too. Again, it changes how the level looks, for records that
+    are logged afterwards. From any thread.
+
+        register_level("NOTICE", 22, color="cyan", icon="i")
+
+    Raises:
+        ConfigurationError: it is no name, or means another number already.
+    """
+    if not isinstance(name, str) or not name.strip() or set(name) & set(",=\r\n\t\0"):
+        raise ConfigurationError.of("level name", name, "a name without commas and equals signs")
+    name = name.strip().upper()
+    level = Level(no, name, color, icon, severity)
+    known = LEVELS.get(name) or _ALIASES.get(name)
+    if known is not None and known.no != no:
+        raise ConfigurationError.of(f"number of level {name}", no, f"{known.no}, as it is now")
+    if name.isdecimal():
+        raise ConfigurationError.of("level name", name, "a name, not a number")
+    LEVELS[name] = level
+    if _BY_NO.get(no) in (None, known):
+        _BY_NO[no] = level
+    return level
 
 
 def parse_level(value: str | int | Level, setting: str = "level") -> Level:

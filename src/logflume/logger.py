@@ -16,6 +16,7 @@ from .capture import (
     log_with,
     named_method,
     source_of,
+    switch,
 )
 from .catch import Catch
 from .context import context
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from .protocols import Controls
     from .stats import FlushReport
 
-__all__ = ["Logger", "control", "get_logger"]
+__all__ = ["Logger", "control", "disable", "enable", "get_logger"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -52,10 +53,26 @@ def get_logger(name: str | None = None, /, **fields: Any) -> Logger:
     return Logger(source_of(str(name or "root")), snapshot_fields(fields))
 
 
+def disable(name: str | None) -> None:
+    """Silence the loggers of this name and of all below it, whatever their levels; at once.
+
+    For libraries: `disable(__name__)` in a package's `__init__.py` keeps it silent until the
+    program that uses it calls `enable`. The nearest name decides: `lib` may be silent while
+    `lib.db` is not. None or "" is the root. It holds for the whole process and all pipelines;
+    calls that are silenced cost one comparison. From any thread.
+    """
+    switch(name, False)
+
+
+def enable(name: str | None) -> None:
+    """Let the loggers of this name and of all below it speak again, as their levels say."""
+    switch(name, True)
+
+
 def _method_with_options(level: Level, *, waits: bool) -> Any:
     """Make a level method that goes the long way, with the logger's options."""
 
-    def method(self: LoggerWithOptions, message: Any, /, *args: Any, **fields: Any) -> Any:
+    def method(self: LoggerWithOptions, message: Any = "", /, *args: Any, **fields: Any) -> Any:
         return log_with(self, level, message, args, fields, self._options, waits)
 
     return method
@@ -95,34 +112,34 @@ class Logger:
 
     if TYPE_CHECKING:
 
-        def trace(self, message: object, /, *args: object, **fields: object) -> None: ...
-        def debug(self, message: object, /, *args: object, **fields: object) -> None: ...
-        def info(self, message: object, /, *args: object, **fields: object) -> None: ...
-        def success(self, message: object, /, *args: object, **fields: object) -> None: ...
-        def warning(self, message: object, /, *args: object, **fields: object) -> None: ...
-        def error(self, message: object, /, *args: object, **fields: object) -> None: ...
-        def critical(self, message: object, /, *args: object, **fields: object) -> None: ...
+        def trace(self, message: object = "", /, *args: object, **fields: object) -> None: ...
+        def debug(self, message: object = "", /, *args: object, **fields: object) -> None: ...
+        def info(self, message: object = "", /, *args: object, **fields: object) -> None: ...
+        def success(self, message: object = "", /, *args: object, **fields: object) -> None: ...
+        def warning(self, message: object = "", /, *args: object, **fields: object) -> None: ...
+        def error(self, message: object = "", /, *args: object, **fields: object) -> None: ...
+        def critical(self, message: object = "", /, *args: object, **fields: object) -> None: ...
 
         def atrace(
-            self, message: object, /, *args: object, **fields: object
+            self, message: object = "", /, *args: object, **fields: object
         ) -> Coroutine[Any, Any, None]: ...
         def adebug(
-            self, message: object, /, *args: object, **fields: object
+            self, message: object = "", /, *args: object, **fields: object
         ) -> Coroutine[Any, Any, None]: ...
         def ainfo(
-            self, message: object, /, *args: object, **fields: object
+            self, message: object = "", /, *args: object, **fields: object
         ) -> Coroutine[Any, Any, None]: ...
         def asuccess(
-            self, message: object, /, *args: object, **fields: object
+            self, message: object = "", /, *args: object, **fields: object
         ) -> Coroutine[Any, Any, None]: ...
         def awarning(
-            self, message: object, /, *args: object, **fields: object
+            self, message: object = "", /, *args: object, **fields: object
         ) -> Coroutine[Any, Any, None]: ...
         def aerror(
-            self, message: object, /, *args: object, **fields: object
+            self, message: object = "", /, *args: object, **fields: object
         ) -> Coroutine[Any, Any, None]: ...
         def acritical(
-            self, message: object, /, *args: object, **fields: object
+            self, message: object = "", /, *args: object, **fields: object
         ) -> Coroutine[Any, Any, None]: ...
     else:
         for _level in levels.LEVELS.values():
@@ -131,12 +148,12 @@ class Logger:
                 locals()[_made.__name__] = _made
         del _level, _waits, _made
 
-    def exception(self, message: object, /, *args: object, **fields: object) -> None:
+    def exception(self, message: object = "", /, *args: object, **fields: object) -> None:
         """Log at ERROR with the exception being handled."""
         log_with(self, levels.ERROR, message, args, fields, WITH_EXCEPTION, False)
 
     def aexception(
-        self, message: object, /, *args: object, **fields: object
+        self, message: object = "", /, *args: object, **fields: object
     ) -> Coroutine[Any, Any, None]:
         """Log at ERROR with the exception being handled, and wait for room."""
         return cast(
@@ -144,12 +161,14 @@ class Logger:
             log_with(self, levels.ERROR, message, args, fields, WITH_EXCEPTION, True),
         )
 
-    def log(self, level: str | int, message: object, /, *args: object, **fields: object) -> None:
+    def log(
+        self, level: str | int, message: object = "", /, *args: object, **fields: object
+    ) -> None:
         """Log at a level given by name or number; an unknown name is kept, at INFO's number."""
         log_with(self, coerce_level(level), message, args, fields, PLAIN, False)
 
     def alog(
-        self, level: str | int, message: object, /, *args: object, **fields: object
+        self, level: str | int, message: object = "", /, *args: object, **fields: object
     ) -> Coroutine[Any, Any, None]:
         """Log at a level given by name or number, and wait for room."""
         return cast(
@@ -298,7 +317,9 @@ class LoggerWithOptions(Logger):
                 locals()[_made.__name__] = _made
         del _level, _waits, _made
 
-    def log(self, level: str | int, message: object, /, *args: object, **fields: object) -> None:
+    def log(
+        self, level: str | int, message: object = "", /, *args: object, **fields: object
+    ) -> None:
         """Log at a level given by name or number."""
         log_with(
             self,
@@ -311,7 +332,7 @@ class LoggerWithOptions(Logger):
         )
 
     def alog(
-        self, level: str | int, message: object, /, *args: object, **fields: object
+        self, level: str | int, message: object = "", /, *args: object, **fields: object
     ) -> Coroutine[Any, Any, None]:
         """Log at a level given by name or number, and wait for room."""
         return cast(
@@ -327,7 +348,7 @@ class LoggerWithOptions(Logger):
             ),
         )
 
-    def exception(self, message: object, /, *args: object, **fields: object) -> None:
+    def exception(self, message: object = "", /, *args: object, **fields: object) -> None:
         """Log at ERROR with the exception given to `opt`, or else the one being handled."""
         options = self._options.with_exception()
         log_with(
@@ -341,7 +362,7 @@ class LoggerWithOptions(Logger):
         )
 
     def aexception(
-        self, message: object, /, *args: object, **fields: object
+        self, message: object = "", /, *args: object, **fields: object
     ) -> Coroutine[Any, Any, None]:
         """Log at ERROR as `exception` does, and wait for room."""
         options = self._options.with_exception()

@@ -28,10 +28,14 @@ until then, and as delivered afterwards. What it may have besides:
 - `fail_closed = True`: if it raises, all that the caller gave is withheld;
 - `passes(records) -> bool`: whether each of these would come out as it went in. It is asked about
   hundreds at a time, and if so, the processor is not called for them;
+- `current_span() -> tuple[int, int] | None`: the trace and span ids that a record shall have. It is
+  asked in the caller, by every call that is captured while the pipeline is the current one: it
+  must be quick, and know its way about threads;
 - `due() -> float | None`: the `time.monotonic()` at which it wants to give out what it keeps, and
   `release() -> Sequence[Record]`, which does; `release` is also called by a flush and at the end,
   unless `due` says None. Both are called on the loop; what comes out goes through the processors
-  behind it.
+  behind it;
+- `forget()`: drop what is kept; called in the child of a fork.
 """
 
 Filter: TypeAlias = Callable[[Record], bool]

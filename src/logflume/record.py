@@ -8,6 +8,7 @@ rendered message, the line number.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from types import CodeType
 from typing import Any
@@ -68,6 +69,7 @@ class Extra(msgspec.Struct, gc=False):
     exception: ExceptionInfo | None = None
     origins: frozenset[str] = frozenset()
     lazy: bool = False
+    span: tuple[int, int] | None = None
 
 
 class Record(msgspec.Struct, gc=False, eq=False):
@@ -138,6 +140,21 @@ class Record(msgspec.Struct, gc=False, eq=False):
         """The routes inside whose sinks this record was logged: it is not sent to them."""
         return self.extra.origins if self.extra is not None else frozenset()
 
+    @property
+    def trace_id(self) -> str | None:
+        """The trace that the call was part of, as 32 hex digits (W3C Trace Context, 3.2.2.3).
+
+        Known if the pipeline has a processor that says which span is current: `processors.Otel`.
+        """
+        span = self.extra.span if self.extra is not None else None
+        return f"{span[0]:032x}" if span is not None else None
+
+    @property
+    def span_id(self) -> str | None:
+        """The span that the call was made in, as 16 hex digits (W3C Trace Context, 3.2.2.4)."""
+        span = self.extra.span if self.extra is not None else None
+        return f"{span[1]:016x}" if span is not None else None
+
     def replace(
         self,
         *,
@@ -151,24 +168,31 @@ class Record(msgspec.Struct, gc=False, eq=False):
 
         New fields show in the message too, unless it is given or was already rendered.
         """
-        changed: dict[str, Any] = {}
+        changed = copy_of(self)
         if level is not None:
-            changed["level"] = level
+            changed.level = level
         if logger is not None:
-            changed["logger"] = logger
+            changed.logger = logger
         if fields is not None:
-            changed["merged"] = fields
+            changed.merged = fields
         if message is not None:
-            changed["rendered"] = message
+            changed.rendered = message
         if exception is not None:
             extra = self.extra or Extra()
-            changed["extra"] = msgspec.structs.replace(extra, exception=exception)
-        return msgspec.structs.replace(self, **changed)
+            changed.extra = msgspec.structs.replace(extra, exception=exception)
+        return changed
 
     def bare(self) -> Record:
-        """Return a copy without anything that the caller gave: template, values, exception."""
+        """Return a copy without anything that the caller gave: template, values, exception.
+
+        The routes that it came from stay, or what a sink logs would go round in circles; and so
+        does its span.
+        """
+        extra = None
+        if self.extra is not None:
+            extra = Extra(origins=self.extra.origins, span=self.extra.span)
         return msgspec.structs.replace(
-            self, template="", args=(), call_fields={}, bound={}, context={}, extra=None
+            self, template="", args=(), call_fields={}, bound={}, context={}, extra=extra
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -197,10 +221,16 @@ class Record(msgspec.Struct, gc=False, eq=False):
             shown["template"] = self.template
         if self.task is not None:
             shown["task"] = self.task
+        if self.trace_id is not None:
+            shown["trace_id"] = self.trace_id
+            shown["span_id"] = self.span_id
         if self.exception is not None:
             shown["exception"] = self.exception.to_dict()
         return shown
 
+
+copy_of: Callable[[Record], Record] = Record.__copy__  # type: ignore[attr-defined]
+"""Copy a record, for whoever changes the copy: what structs have, without the way there."""
 
 _CONTAINERS = frozenset({dict, list, tuple})
 

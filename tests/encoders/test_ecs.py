@@ -12,6 +12,7 @@ import pytest
 from logflume import ConfigurationError, ExceptionInfo, Frame, Level, Record
 from logflume.encoders import Ecs, Json
 from logflume.exception import take_exception
+from logflume.record import Extra
 from tests.intake import WHEN_NS, record_of
 
 
@@ -97,6 +98,15 @@ def test_fields_of_the_schema_go_where_it_says() -> None:
     assert (shown["event"], shown["service"]) == ({"dataset": "shop.log"}, {"name": "shop"})
     assert shown["log"]["file"] == {"path": "/x"}
     assert "labels" not in shown
+
+
+def test_a_span_is_that_of_the_record() -> None:
+    """The record's own trace and span come before those of fields."""
+    record = record_of("m", trace_id="mine", **{"span.name": "s"})
+    shown = read(msgspec.structs.replace(record, extra=Extra(span=(10, 11))))
+    assert shown["trace"] == {"id": f"{10:032x}"}
+    assert shown["span"] == {"id": f"{11:016x}", "name": "s"}
+    assert shown["labels"] == {"trace_id": "mine"}
 
 
 def test_all_other_fields_are_flat_labels() -> None:

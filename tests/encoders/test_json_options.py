@@ -13,6 +13,8 @@ import pytest
 
 from logflume import ConfigurationError, ExceptionInfo, Record
 from logflume.encoders import Json
+from logflume.encoders._layout import PARTS
+from logflume.record import Extra
 from tests.intake import WHEN, WHEN_NS, record_of
 
 
@@ -37,8 +39,10 @@ def test_keys_at_the_top_can_have_other_names() -> None:
 def test_options_leave_out_nothing() -> None:
     """With options that change no more than a form, the line is what `to_dict` says."""
     record = msgspec.structs.replace(record_of("n={n}", n=1, deep={"a": [1, None]}), task="t")
-    record = record.replace(exception=ExceptionInfo("E", "wrong"))
-    assert shown(Json(default=repr), record) == record.to_dict()
+    record = msgspec.structs.replace(record, extra=Extra(ExceptionInfo("E", "wrong"), span=(1, 2)))
+    read = shown(Json(default=repr), record)
+    assert read == record.to_dict()
+    assert list(read) == list(record.to_dict()) == list(PARTS)
 
 
 def test_only_the_keys_asked_for_are_written() -> None:

@@ -17,6 +17,7 @@ from logflume.encoders import Logfmt, Template
 from logflume.encoders._times import _text_of, second_of
 from logflume.escape import UNSAFE
 from logflume.level import LEVELS
+from logflume.record import Extra
 from tests.intake import WHEN, WHEN_NS, record_of
 
 FAILED = ExceptionInfo("ValueError", "wrong\nlines", [Frame("a.py", 3, "f", "x = 1")])
@@ -64,7 +65,7 @@ def test_the_default_is_that_of_loguru_with_the_fields() -> None:
         ("{level.no}/{level.no:04}/{level!r}", "20/0020/'INFO'"),
         ("{name}={logger}", "tests.record=tests.record"),
         ("{module}.{function} {thread}", "intake.record_of MainThread"),
-        ("{task}|{template}|{exception}|{exception.type}", "|||"),
+        ("{task}|{template}|{trace_id}|{level.icon}|{exception}|{exception.type}", "|||||"),
         ("{message:>6}", "  said"),
         ("{message}   \n", "said"),
         ("", ""),
@@ -73,6 +74,14 @@ def test_the_default_is_that_of_loguru_with_the_fields() -> None:
 def test_placeholders_are_filled_and_formatted(form: str, shown: str) -> None:
     """Each placeholder gives its part of the record, by the format spec if there is one."""
     assert line(form) == shown
+
+
+def test_what_few_records_have_is_shown_too() -> None:
+    """Span, task, template and the icon of a level are there if the record has them."""
+    record = record_of("n={n}", n=1).replace(level=Level(22, "NOTICE", icon="!"))
+    record = msgspec.structs.replace(record, task="worker", extra=Extra(span=(10, 11)))
+    shown = line("{level.icon} {template} {task} {trace_id:.>33} {span_id}", record)
+    assert shown == f"! n={{n}} worker .{10:032x} {11:016x}"
 
 
 def test_numbers_are_formatted_as_numbers() -> None:
@@ -217,7 +226,7 @@ def test_nothing_can_forge_a_line() -> None:
 @pytest.mark.parametrize(
     "form",
     [
-        "{mesage}", "{}", "{0}", "{extra[user]}", "{fields.a.b}", "{fields[]}", "{level.icon}",
+        "{mesage}", "{}", "{0}", "{extra[user]}", "{fields.a.b}", "{fields[]}", "{level.color}",
         "{message:d}", "{line:s}", "{level!x}", "{level:{message}}", "{level", "}", 5, None,
         "{time:SSSSSSSSSS}",
     ],

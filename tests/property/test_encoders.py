@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from logflume import ExceptionInfo, Frame, Level, Record
 from logflume.encoders import Ecs, Json, Logfmt, Msgpack, Template
 from logflume.escape import UNSAFE, escape
+from logflume.record import Extra
 from tests.intake import record_of
 from tests.readers import read_logfmt
 
@@ -92,10 +93,14 @@ def records(draw: st.DrawFn) -> Record:
         logger=draw(text),
         exception=draw(st.none() | errors),
     )
+    extra = record.extra or Extra()
+    if draw(st.booleans()):
+        span = (draw(st.integers(1, 2**128 - 1)), draw(st.integers(1, 2**64 - 1)))
+        extra = msgspec.structs.replace(extra, span=span)
     # From 1900 to 2200: the years that local times reach everywhere.
     time_ns = draw(st.integers(-22 * 10**17, 72 * 10**17))
     return msgspec.structs.replace(
-        record, time_ns=time_ns, thread=draw(text), task=draw(st.none() | text)
+        record, time_ns=time_ns, thread=draw(text), task=draw(st.none() | text), extra=extra
     )
 
 

@@ -37,6 +37,8 @@ PARTS: dict[str, Part] = {
     "thread": lambda record, site: record.thread,
     "template": _template,
     "task": lambda record, site: record.task,
+    "trace_id": lambda record, site: record.trace_id,
+    "span_id": lambda record, site: record.span_id,
     "exception": _exception,
 }
 

@@ -89,6 +89,9 @@ class Ecs(Configured):
         }
         if record.exception is not None:
             members["error"] = _error(record.exception)
+        if record.trace_id is not None:
+            members["trace"] = {"id": record.trace_id}
+            members["span"] = {"id": record.span_id}
         for key, value in record.fields.items():
             self._add(members, key, value)
         if record.message is not record.template:

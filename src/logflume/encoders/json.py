@@ -163,8 +163,12 @@ class Json(Configured):
             own["message"] = message
             own["fields"] = fields
             own["level"] = rest
-            if r.extra is not None and r.extra.exception is not None:
-                own = {"exception": r.extra.exception.to_dict(), **own}
+            if r.extra is not None:
+                if r.extra.exception is not None:
+                    own = {"exception": r.extra.exception.to_dict(), **own}
+                if r.extra.span is not None:
+                    own = {**own, "trace_id": r.trace_id, "span_id": r.span_id}
+                    own["level"] = own.pop("level")  # the tail comes last
             try:
                 line = encode(own, plain, LINE)
             except TypeError:

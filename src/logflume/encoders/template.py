@@ -46,7 +46,8 @@ def _fields(record: Record, site: Site) -> str:
 
 _TEXTS: dict[str, Part] = {
     **{name: PARTS[name] for name in ("level", "message", "logger", "file", "function", "module")},
-    **{name: PARTS[name] for name in ("thread", "task", "template")},
+    **{name: PARTS[name] for name in ("thread", "task", "trace_id", "span_id", "template")},
+    "level.icon": lambda record, site: record.level.icon,
     "name": PARTS["logger"],
     "fields": _fields,
     "exception.type": lambda record, site: record.exception.type if record.exception else "",
@@ -66,8 +67,9 @@ class Template(Configured):
     - `time`, local, in tokens: `{time:YYYY-MM-DD HH:mm:ss.SSS}`; YYYY YY Q MMMM MMM MM M DDDD DDD
       DD D dddd ddd d E HH H hh h mm m ss s S to SSSSSSSSS A Z ZZ zz X x; `[text]` stands for
       itself, `!UTC` at the end is for UTC; with a `%` in it, it is a form of `strftime`;
-    - `level` `level.no` `message` `name` or `logger`, `file` `line` `function` `module` `process`
-      `thread` `task` `template`, with a format spec: `{level:<8}` `{line:>4}` `{message!r}`;
+    - `level` `level.no` `level.icon` `message` `name` or `logger`, `file` `line` `function`
+      `module` `process` `thread` `task` `trace_id` `span_id` `template`, with a format spec:
+      `{level:<8}` `{line:>4}` `{message!r}`;
     - `fields`: all of them as in `Logfmt`, `{fields[user]}` or `{fields.user}`: one of them,
       formatted as in messages; nothing if the record does not have it;
     - `exception`: its traceback, which otherwise follows the line; `exception.type`,

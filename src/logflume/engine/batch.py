@@ -2,31 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from ..errors import ConfigurationError
+from ..setting import positive
 
-__all__ = ["Batch", "positive"]
-
-
-def positive(setting: str, value: object, *, zero: bool = False, whole: bool = False) -> None:
-    """Refuse a setting that is no number, not finite, or not above (or at) zero.
-
-    Raises:
-        ConfigurationError: naming the setting.
-    """
-    kinds = int if whole else int | float
-    if (
-        isinstance(value, kinds)
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-        and (value > 0 or (zero and value == 0))
-    ):
-        return
-    number = "a whole number" if whole else "a number"
-    least = "of 0 and above" if zero else "above 0"
-    raise ConfigurationError.of(setting, value, f"{number} {least}")
+__all__ = ["Batch"]
 
 
 @dataclass(frozen=True, slots=True)

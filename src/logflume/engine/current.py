@@ -22,6 +22,7 @@ from ..logger import control
 from ..protocols import Encoder
 from ..record import Record
 from .backend import in_loop, whereabouts
+from .processing import Processing, redaction
 
 if TYPE_CHECKING:
     from .pipeline import Pipeline
@@ -96,7 +97,8 @@ class _Starter(_Elsewhere):
 def write_now(record: Record) -> None:
     """Write a record to stderr there and then: no pipeline can take it any more."""
     try:
-        sys.stderr.write(_last_resort.encode(record).decode())
+        for redacted in Processing([redaction()], 1.0).run_now([record]):
+            sys.stderr.write(_last_resort.encode(redacted).decode())
     except Exception:
         pass
 
@@ -155,10 +157,8 @@ def _reconnect() -> None:
         connect(_Elsewhere(), current_pipeline().thresholds, whereabouts)
         return
     pipeline = current_pipeline()
-    if pipeline.is_dormant:
-        connect(_Starter(current_pipeline), pipeline.thresholds, whereabouts)
-    else:
-        connect(pipeline.door, pipeline.thresholds, whereabouts)
+    intake = _Starter(current_pipeline) if pipeline.is_dormant else pipeline.door
+    connect(intake, pipeline.thresholds, whereabouts, pipeline.current_span)
 
 
 def _flush_threads() -> None:

@@ -95,16 +95,13 @@ class Door:
         self._waiters: deque[_Waiter] = deque()
         self._urgent: deque[_Waiter] = deque()  # those with ERROR and above, served first
         self._gated = False
-        self._asleep = False
-        self._resting = False
-        self._ending = False
-        self._closed = False
+        self._asleep = self._resting = False
+        self._ending = self._closed = False
         self._alarm: anyio.Event | None = None
         self._from_afar = 0
         self._taken = 0
         self._in_hand = 0
-        self.special = False
-        self._special = False
+        self.special = self._special = False
         self._unturned = 0
         self.step: Callable[[], None] = _no_step
         """Moves what is in the queue on to the routes; what it is replaced by, if it can be."""
@@ -299,11 +296,13 @@ class Door:
         return records
 
     def settle(self, delivered: int, filtered: int) -> None:
-        """Say what became of the records taken, and let waiting callers in."""
+        """Say what became of records taken; filtered is negative if kept ones are given out."""
         with self._lock:
             self._delivered += delivered
             self._filtered += filtered
             self._in_hand -= delivered + filtered
+            if self._filtered < 0:  # a processor made up records: they were received from it
+                self._taken, self._filtered = self._taken - self._filtered, 0
             if self._waiters or self._urgent:
                 self._admit()
 
@@ -370,9 +369,9 @@ class Door:
                 self._alarm = None
 
     def hurry(self) -> None:
-        """End the pump's rest: somebody waits for what is inside."""
+        """End the pump's sleep or rest: somebody waits for what is inside."""
         with self._lock:
-            if self._resting:
+            if self._asleep or self._resting:
                 self._rouse()
 
     def end(self) -> None:
@@ -418,7 +417,7 @@ class Door:
 
     @property
     def settled(self) -> int:
-        """How many of them went on to the routes, or were filtered, or lost."""
+        """How many of them went on to routes, or were filtered or lost."""
         with self._lock:
             return self._taken - self._in_hand
 

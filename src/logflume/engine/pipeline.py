@@ -21,13 +21,14 @@ from ..capture import refresh_thresholds
 from ..errors import ConfigurationError, PipelineError
 from ..level import INFO, Level, Thresholds, parse_level, parse_spec
 from ..protocols import Processor
+from ..setting import positive
 from ..stats import FlushReport, Stats
 from . import current
 from .backend import in_loop, load_asyncio, running_loop
-from .batch import positive
 from .door import Door
 from .ledger import describe
 from .news import tell_on_stderr
+from .processing import Processing, stages_of
 from .route import Route
 from .routes import Routes
 from .run import Run
@@ -45,12 +46,13 @@ class Pipeline:
     where a background thread runs the loop. While it is open, all loggers write to it; a pipeline
     that is opened later takes over until it is closed.
 
-    `sinks` are sinks, routes, paths, streams or callables; `processors` run in this order on
-    every record. `level` is that of all logger names without one of their own; left out, it is
-    `LOGFLUME_LEVEL`'s, or INFO. `capacity` is how many records the door holds. `shutdown_timeout`
-    is the most seconds that closing takes to deliver what was accepted. `block_timeout` is the
-    most seconds that a plain log call on a thread without a loop waits for room.
-    `processor_timeout` is the most seconds that an async processor may take for a record.
+    `sinks` are sinks, routes, paths, streams or callables. `redact` keeps secrets out of all of
+    them; True is `processors.Redact()`, None turns it off. `processors` run after it, in this
+    order, on every record. `level` is that of all logger names without one of their own; left out,
+    it is `LOGFLUME_LEVEL`'s, or INFO. `capacity` is how many records the door holds.
+    `shutdown_timeout` is the most seconds that closing takes to deliver what was accepted.
+    `block_timeout` is the most seconds that a plain log call on a thread without a loop waits for
+    room. `processor_timeout` is the most seconds that an async processor may take for a record.
 
     Closing (also by an exception, cancellation or Ctrl-C) delivers what was accepted, shielded
     from cancellation; what cannot be delivered in time is counted, and told on stderr.
@@ -63,6 +65,7 @@ class Pipeline:
         self,
         *sinks: object,
         processors: Iterable[Processor] = (),
+        redact: Processor | bool | None = True,
         level: str | int | Level | None = None,
         capacity: int = 65_536,
         shutdown_timeout: float = 5.0,
@@ -76,11 +79,7 @@ class Pipeline:
         self._capacity = capacity
         self._shutdown_timeout = shutdown_timeout
         self._block_timeout = block_timeout
-        self._processor_timeout = processor_timeout
-        self._processors = tuple(processors)
-        for processor in self._processors:
-            if not callable(processor):
-                raise ConfigurationError.of("Pipeline.processors", processor, "callables")
+        self._processing = Processing(stages_of(redact, processors), processor_timeout)
         root, named = parse_spec(os.environ.get("LOGFLUME_LEVEL", ""))
         if level is not None:
             root = parse_level(level, "Pipeline.level")
@@ -98,6 +97,11 @@ class Pipeline:
     @property
     def _phase(self) -> str:
         return "closed" if self.is_closed else self._state
+
+    @property
+    def current_span(self) -> Callable[[], tuple[int, int] | None] | None:
+        """What tells callers the span they are in, if their records shall have it."""
+        return self._processing.current_span
 
     @property
     def is_closed(self) -> bool:
@@ -128,10 +132,9 @@ class Pipeline:
         return Run(
             self._routes,
             self.thresholds,
-            self._processors,
+            self._processing,
             capacity=self._capacity,
             block_timeout=self._block_timeout,
-            processor_timeout=self._processor_timeout,
         )
 
     @property
@@ -262,6 +265,7 @@ class Pipeline:
         self._thread = None
         self._error = None
         self._routes.start_over()
+        self._processing.forget()
         self._run = self._new_run()
         for route in self._routes:
             route.start_over()

@@ -4,9 +4,8 @@ left to the routes. It never waits for a route."""
 from __future__ import annotations
 
 import contextvars
-import inspect
+import time
 from collections.abc import Sequence
-from typing import Any
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -14,19 +13,15 @@ from anyio.lowlevel import checkpoint
 from ..context import enter_origins
 from ..lazy import settle_lazy
 from ..level import Thresholds
-from ..protocols import Processor
 from ..record import Record
-from .backend import survivable
 from .door import DOOR, Door
 from .ledger import News, describe
+from .processing import PROCESSORS, Processing
 from .progress import Progress
 from .routes import Routes
 from .sources import Sources
 
 __all__ = ["Pump"]
-
-PROCESSORS = "processors"
-"""The origin of what processors log."""
 
 FAILED = "error"
 
@@ -42,79 +37,117 @@ class Pump:
         door: Door,
         routes: Routes,
         thresholds: Thresholds,
-        processors: tuple[Processor, ...],
-        processor_timeout: float,
+        processing: Processing,
         news: News,
         progress: Progress,
     ) -> None:
         self._door = door
         self._routes = routes
         self._thresholds = thresholds
-        self._processors = processors
-        self._processor_timeout = processor_timeout
+        self._processing = processing
         self._news = news
         self._progress = progress
         self._sources = Sources()
+        self._release_all = False
+        self.is_done = False
+        """Whether nothing more will come to the routes."""
 
     async def run(self) -> None:
         """Pass on what comes, by the burst, until the door has come to its end."""
         enter_origins(frozenset((PROCESSORS,)))
-        if not self._processors:
-            self._context = contextvars.copy_context()
+        self._context = contextvars.copy_context()
+        if self._processing.inline:
             self._door.step = self._step
         while True:
             records = self._door.take()
             if records:
                 await self._pass_on(records, self._door.special)
+            due = self._processing.due()
+            if due is not None and (self._release_all or due <= time.monotonic()):
+                await self._release()
+            elif records:
                 rest = self._routes.rest if len(records) < FEW else 0.0
                 if rest:
                     await self._door.rest(rest)
                 else:
                     await checkpoint()
-            elif not await self._door.sleep():
-                self._progress.tell()
-                return
+            elif not await self._sleep(due):
+                break
+        await self._release(everything=True)
+        self.is_done = True
+        self._progress.tell()
 
     def close(self) -> None:
         """Let the thread end that reads source lines."""
         self._sources.close()
+
+    async def _sleep(self, due: float | None) -> bool:
+        self._release_all = False
+        self._progress.tell()
+        with anyio.move_on_after(None if due is None else max(0.0, due - time.monotonic())):
+            return await self._door.sleep()
+        return True
+
+    async def release(self) -> None:
+        """Let processors give out what they keep, if they will; from another task of the loop."""
+        if self._processing.due() is not None and not self.is_done:
+            self._release_all = True
+            self._door.hurry()
+            await self._progress.until(lambda: self.is_done or not self._release_all)
+
+    async def _release(self, *, everything: bool = False) -> None:
+        everything, self._release_all = everything or self._release_all, False
+        try:
+            records = await self._processing.release(everything=everything)
+            if records:
+                self._routes.offer(records)
+        except Exception as error:
+            self._news.add(DOOR, FAILED, 0, describe(error))
+        else:
+            self._door.settle(len(records), -len(records))
+        enter_origins(frozenset((PROCESSORS,)))
+        self._progress.tell()
 
     def _step(self) -> None:
         """Pass on what is there now, for a caller on this loop; only if nothing is special."""
         self._context.run(self._pass_on_now)
 
     def _pass_on_now(self) -> None:
-        records = self._door.take()
+        taken = self._door.take()
         try:
-            self._routes.offer(records, self._thresholds.lowest, special=False)
+            records = self._processing.run_now(taken)
+            self._offer(records, changed=records is not taken, special=False)
         except BaseException as error:
-            self._door.lose(len(records), FAILED)
-            self._news.add(DOOR, FAILED, len(records), describe(error))
+            self._fail(len(taken), error)
             if not isinstance(error, Exception):
                 raise
         else:
-            self._door.settle(len(records), 0)
+            self._door.settle(len(records), len(taken) - len(records))
         self._progress.tell()
 
-    async def _pass_on(self, records: list[Record], special: bool) -> None:
+    async def _pass_on(self, taken: list[Record], special: bool) -> None:
         """Take records from the door to the routes, and settle them there whatever happens."""
-        taken = len(records)
         try:
             if special:
-                await self._prepare([r for r in records if r.extra is not None])
-            lowest = self._thresholds.lowest
-            if self._processors:
-                records = [r for r in [await self._process(r) for r in records] if r is not None]
-                special, lowest = True, 0
-            if records:
-                self._routes.offer(records, lowest, special=special)
-                enter_origins(frozenset((PROCESSORS,)))
+                await self._prepare([r for r in taken if r.extra is not None])
+            records = await self._processing.run(taken)
+            self._offer(records, changed=records is not taken, special=special)
         except Exception as error:
-            self._door.lose(taken, FAILED)
-            self._news.add(DOOR, FAILED, taken, describe(error))
+            self._fail(len(taken), error)
         else:
-            self._door.settle(len(records), taken - len(records))
+            self._door.settle(len(records), len(taken) - len(records))
         self._progress.tell()
+
+    def _offer(self, records: list[Record], *, changed: bool, special: bool) -> None:
+        if records:
+            lowest = 0 if changed else self._thresholds.lowest
+            self._routes.offer(records, lowest, special=special or changed)
+            if special or changed:
+                enter_origins(frozenset((PROCESSORS,)))
+
+    def _fail(self, count: int, error: BaseException) -> None:
+        self._door.lose(count, FAILED)
+        self._news.add(DOOR, FAILED, count, describe(error))
 
     async def _prepare(self, records: Sequence[Record]) -> None:
         """Do what few records need: await lazy values, find the source lines of exceptions."""
@@ -123,35 +156,3 @@ class Pump:
             if lazy and self._routes.want(record):
                 await settle_lazy(record)
         await self._sources.fill([r.exception for r in records if r.exception is not None])
-
-    async def _process(self, record: Record) -> Record | None:
-        if PROCESSORS in record.origins:  # logged by a processor: it would go round in circles
-            return record
-        for processor in self._processors:
-            try:
-                result: Any = processor(record)
-                if inspect.isawaitable(result):
-                    with anyio.fail_after(self._processor_timeout):
-                        result = await result
-                if result is None:
-                    return None
-                if not isinstance(result, Record):
-                    raise TypeError(f"a processor returned {type(result).__name__}, not a Record")
-                record = result
-            except BaseException as error:
-                if not survivable(error):
-                    raise
-                record = _without_step(record, processor, error)
-        return record
-
-
-def _without_step(record: Record, processor: Processor, error: BaseException) -> Record:
-    """Return the record as it goes on when a processor fails: without that step, and saying so.
-
-    A processor with `fail_closed = True` guards secrets: nothing that it did not see may pass.
-    """
-    name = getattr(processor, "__name__", type(processor).__name__)
-    note = {"logflume.failed_processor": name, "logflume.error": type(error).__name__}
-    if getattr(processor, "fail_closed", False):
-        return record.replace(message=f"<withheld: {name} failed>", fields=note).bare()
-    return record.replace(fields={**record.fields, **note})

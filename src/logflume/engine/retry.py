@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .batch import positive
+from ..setting import positive
 
 __all__ = ["Retry"]
 

@@ -22,8 +22,9 @@ from ..errors import ConfigurationError, PipelineError
 from ..level import Level, parse_level
 from ..protocols import Encoder, Filter, Sink, SinkBatch
 from ..record import Record
+from ..setting import positive
 from .backend import survivable
-from .batch import Batch, positive
+from .batch import Batch
 from .buffer import Buffer
 from .chunk import Chunk
 from .delivery import SHUTDOWN, Delivery
@@ -123,7 +124,8 @@ class Route:
         chosen |= {option: value for option, value in given.items() if value is not None}
         self.name: str = name or getattr(self.sink, "name", "") or type(self.sink).__name__.lower()
         self.level = parse_level(chosen["level"], "Route.level")
-        self.filter: Filter | None = chosen["filter"]
+        # A `processors.Filter` says by `accepts` what it is where nothing can be awaited.
+        self.filter: Filter | None = getattr(chosen["filter"], "accepts", chosen["filter"])
         self.encoder: Encoder | None = chosen["encoder"]
         self.batch: Batch = chosen["batch"]
         self.retry: Retry = chosen["retry"]

@@ -13,7 +13,6 @@ import anyio
 from anyio.abc import TaskGroup
 
 from ..level import Thresholds
-from ..protocols import Processor
 from ..stats import Counts, FlushReport
 from .backend import Loop, protect_from_interrupts, running_loop
 from .delivery import SHUTDOWN
@@ -21,6 +20,7 @@ from .door import DOOR, Door
 from .errands import Errands
 from .gate import Gate
 from .news import Announcer
+from .processing import Processing
 from .progress import Progress
 from .pump import Pump
 from .route import Route
@@ -40,11 +40,10 @@ class Run:
         self,
         routes: Routes,
         thresholds: Thresholds,
-        processors: tuple[Processor, ...],
+        processing: Processing,
         *,
         capacity: int,
         block_timeout: float,
-        processor_timeout: float,
     ) -> None:
         self._routes = routes
         self._capacity = capacity
@@ -53,9 +52,7 @@ class Run:
         self.progress = Progress()
         self.door = Door(capacity, block_timeout, routes.wants_level, news)
         self._gate = Gate(self.door)
-        self._pump = Pump(
-            self.door, routes, thresholds, processors, processor_timeout, news, self.progress
-        )
+        self._pump = Pump(self.door, routes, thresholds, processing, news, self.progress)
         self.here: Loop | None = None
         self.errands: Errands | None = None
         self.closing: anyio.Event | None = None
@@ -136,7 +133,7 @@ class Run:
         """Settle what was accepted, in time; then stop everything."""
         self.door.end()
         with anyio.move_on_after(shutdown_timeout):
-            await self.progress.until(lambda: self.door.is_closed)
+            await self.progress.until(lambda: self._pump.is_done)
             self._announcer.tell()
             for route in self._routes:
                 self._begin(route)  # one added a moment ago may not have begun
@@ -208,6 +205,7 @@ class Run:
         goals: dict[Route, int] = {}
         with anyio.move_on_after(timeout):
             await self.progress.until(lambda: door.settled >= goal)
+            await self._pump.release()
             goals = {route: route.account.received for route in self._routes}
             for route in goals:
                 route.hurry()

@@ -6,6 +6,31 @@ which says so in its fields; one with an attribute `fail_closed = True` withhold
 content instead.
 """
 
-from .add import Add
+from ..record import process_id
+from .add import Add, hostname
+from .dedupe import Dedupe
+from .drop import Drop
+from .filter import Filter
+from .fingers_crossed import FingersCrossed
+from .otel import Otel
+from .rate_limit import RateLimit
+from .redact import Redact
+from .rename import Rename
+from .sample import Sample
+from .truncate import Truncate
 
-__all__ = ["Add"]
+__all__ = [
+    "Add",
+    "Dedupe",
+    "Drop",
+    "Filter",
+    "FingersCrossed",
+    "Otel",
+    "RateLimit",
+    "Redact",
+    "Rename",
+    "Sample",
+    "Truncate",
+    "hostname",
+    "process_id",
+]

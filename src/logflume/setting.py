@@ -1,0 +1,37 @@
+"""Checks of what is given as settings."""
+
+from __future__ import annotations
+
+import math
+
+from .errors import ConfigurationError
+
+__all__ = ["name_of_field", "positive"]
+
+
+def positive(setting: str, value: object, *, zero: bool = False, whole: bool = False) -> None:
+    """Refuse a setting that is no number, not finite, or not above (or at) zero.
+
+    Raises:
+        ConfigurationError: naming the setting.
+    """
+    kinds = int if whole else int | float
+    if (
+        isinstance(value, kinds)
+        and not isinstance(value, bool)
+        and (0 < value < math.inf or (zero and value == 0))
+    ):
+        return
+    number = "a whole number" if whole else "a number"
+    least = "of 0 and above" if zero else "above 0"
+    raise ConfigurationError.of(setting, value, f"{number} {least}")
+
+
+def name_of_field(setting: str, value: object) -> None:
+    """Refuse a setting that cannot be the name of a field.
+
+    Raises:
+        ConfigurationError: naming the setting.
+    """
+    if not isinstance(value, str) or not value:
+        raise ConfigurationError.of(setting, value, "the name of a field")
