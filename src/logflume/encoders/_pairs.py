@@ -18,17 +18,21 @@ from ._leaves import leaves
 __all__ = ["name_of", "pairs_of", "text_of"]
 
 _BARE = re.compile(r"[!#-&(-<>-~]+")
+_LONG = 64  # beyond which names are not kept, which may come from outside
 _SPECIAL = re.compile(rf"[\s\"'=\ufffd]|{UNSAFE.pattern}")
 
 
 def name_of(key: Any) -> str:
     """Return a key as a valid name."""
-    return _clean(key if type(key) is str else safe_str(key))
+    name = key if type(key) is str else safe_str(key)
+    return _kept(name) if len(name) <= _LONG else _clean(name)
 
 
-@lru_cache(maxsize=4_096)
 def _clean(name: str) -> str:
     return _SPECIAL.sub("_", name) or "_"
+
+
+_kept = lru_cache(maxsize=4_096)(_clean)
 
 
 def pairs_of(key: Any, value: Any) -> list[tuple[str, str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from functools import lru_cache
 from typing import Any
 
 from ..errors import ConfigurationError
@@ -130,9 +129,8 @@ class Ecs(Configured):
         kept[free_name(name, kept)] = value
 
 
-@lru_cache(maxsize=4_096)
 def _label_name(name: str) -> str:
-    return _NOT_IN_LABELS.sub("_", valid(name))
+    return name if name.isidentifier() else _NOT_IN_LABELS.sub("_", valid(name))
 
 
 def _graft(members: dict[str, Any], path: Path, value: Any) -> bool:
