@@ -104,16 +104,16 @@ unredacted = _to(_plain, encoders.Json, redact=None)
 rotating = _to(_rotating, encoders.Json)
 compressed = _to(_compressed, encoders.Json)
 flat = _to(_plain, lambda: encoders.Json(flat=True))
-logfmt = _to(_plain, lambda: encoders.Logfmt())
+logfmt = _to(_plain, encoders.Logfmt)
 template = _to(
     _plain,
     lambda: encoders.Template(
         "{time:YYYY-MM-DD HH:mm:ss.SSS} {level:<8} {name}: {message} {fields}"
     ),
 )
-ecs = _to(_plain, lambda: encoders.Ecs())
+ecs = _to(_plain, encoders.Ecs)
 console = _to(_plain, encoders.Console)
-msgpack = _to(_plain, lambda: encoders.Msgpack())
+msgpack = _to(_plain, encoders.Msgpack)
 
 
 @asynccontextmanager
