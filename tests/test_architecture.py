@@ -24,6 +24,7 @@ CALL_SITE = {"capture", "catch", "lazy", "logger"}
 L0 = {
     "context",
     "errors",
+    "escape",
     "exception",
     "level",
     "protocols",

@@ -6,18 +6,13 @@ import re
 import time
 from typing import Any
 
+from ..escape import escape
 from ..exception import ExceptionInfo
 from ..record import Record
 from ..snapshot import safe_repr, safe_str
 
 __all__ = ["Console", "escape"]
 
-# C0 and C1 controls, DEL, line and paragraph separators, bidi controls (Unicode UAX 9) and other
-# invisible marks, lone surrogates: all that could move the cursor, break the line or hide text.
-_UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    "\ud800-\udfff\U000e0000-\U000e007f]"
-)
 _NEEDS_QUOTES = re.compile(r"[\s\"'=]|^$")
 
 _RESET = "\x1b[0m"
@@ -35,13 +30,6 @@ _LEVEL_COLORS = (
     (0, "\x1b[2m"),
 )
 _MESSAGE_WIDTH = 40
-
-
-def escape(text: str) -> str:
-    """Return text in which every control character is visible as an escape."""
-    if text.isascii() and text.isprintable():
-        return text
-    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 class Console:

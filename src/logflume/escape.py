@@ -1,0 +1,21 @@
+"""Text that cannot move the cursor, break its line or hide anything."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["escape"]
+
+# C0 and C1 controls, DEL, line and paragraph separators, bidi controls (Unicode UAX 9) and other
+# invisible marks, lone surrogates: all that could move the cursor, break the line or hide text.
+UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+def escape(text: str) -> str:
+    """Return text in which every control character is visible as an escape."""
+    if text.isascii() and text.isprintable():
+        return text
+    return UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
