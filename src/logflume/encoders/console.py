@@ -17,7 +17,7 @@ from ._fields import Fields
 from ._message import message_lines
 from ._panels import Panels
 
-__all__ = ["Console", "Width", "escape"]
+__all__ = ["DEFAULT_COLUMNS", "Console", "Width", "escape"]
 
 Width: TypeAlias = "int | Callable[[], int | None] | None"
 
