@@ -24,6 +24,7 @@ from .logger import Logger, get_logger
 from .protocols import Encoder, Processor, Sink, SinkBatch
 from .record import Record
 from .stats import Counts, FlushReport, RouteCounts, Stats
+from .theme import Theme
 
 __all__ = [
     "Batch",
@@ -48,6 +49,7 @@ __all__ = [
     "Sink",
     "SinkBatch",
     "Stats",
+    "Theme",
     "context",
     "current_context",
     "encoders",

@@ -13,7 +13,17 @@ from typing import TypeAlias
 
 from ..theme import RESET
 
-__all__ = ["SGR", "Piece", "cells", "fold", "pad", "painted", "pieces_of", "visible_cells"]
+__all__ = [
+    "SGR",
+    "Piece",
+    "cells",
+    "fold",
+    "is_wider",
+    "pad",
+    "painted",
+    "pieces_of",
+    "visible_cells",
+]
 
 SGR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -79,6 +89,13 @@ def visible_cells(line: str) -> int:
 def painted(style: str, text: str) -> str:
     """Return the text in a style, given by what begins it."""
     return f"{style}{text}{RESET}" if style else text
+
+
+def is_wider(line: str, columns: int) -> bool:
+    """Whether a painted line takes more cells than a row has."""
+    if len(line) <= columns and line.isascii():  # colours only make it longer
+        return False
+    return visible_cells(line) > columns
 
 
 def fold(pieces: list[Piece], first: int, rest: int) -> list[list[Piece]]:

@@ -11,7 +11,7 @@ from ..exception import ExceptionInfo
 from ..record import Record
 from ..theme import Theme, sgr, theme_of
 from ._backtrace import backtrace
-from ._cells import SGR, Piece, cells, fold, pad, painted, pieces_of, visible_cells
+from ._cells import SGR, Piece, cells, fold, is_wider, pad, painted, pieces_of, visible_cells
 from ._columns import DEFAULT_COLUMNS, Columns, checked_columns
 from ._fields import Fields
 from ._message import message_lines
@@ -144,7 +144,7 @@ class Console:
             line = f"{prefix}{begin}{padded}{end}  {behind}"
         else:
             line = f"{prefix}{begin}{message}{end}"
-        if columns is not None and len(line) > columns and visible_cells(line) > columns:
+        if columns is not None and is_wider(line, columns):
             line = self._folded(prefix, message, behind, columns)
         if more:
             line = f"{line.rstrip()}\n{self._further(more, columns)}"
@@ -162,7 +162,7 @@ class Console:
         the message in rows of its own, and what is behind it in others."""
         message = f"{self._message[0]}{message}{self._message[1]}"
         line = f"{prefix}{message}  {behind}"
-        if visible_cells(line.rstrip()) <= columns:
+        if not is_wider(line.rstrip(), columns):
             return line
         hang = self._hang(columns)
         room = columns - hang
@@ -202,7 +202,7 @@ class Console:
 
     def _fit(self, line: str, columns: int | None) -> str:
         """Fold a line that is indented, its further rows a little more."""
-        if columns is None or len(line) <= columns or visible_cells(line) <= columns:
+        if columns is None or not is_wider(line, columns):
             return line
         plain = SGR.sub("", line)
         indent = len(plain) - len(plain.lstrip(f" {self.theme.break_mark}"))
