@@ -26,7 +26,7 @@ class Frame(msgspec.Struct, gc=False):
     """One line of a traceback; `source` is filled in off the loop, where it is to be had.
 
     `span` is the part of `source` that was being run, from one character to before another; None
-    if that is all of it, or not known.
+    if that is all of it, or not known. `code` and `lasti` tell it, until `source` is filled in.
     """
 
     file: str
@@ -43,8 +43,10 @@ class Frame(msgspec.Struct, gc=False):
         Finding that takes long for code of many instructions, so it is not for the caller.
         """
         text = line.strip()
-        self.source = text or None
-        self.span = _span(self, line, text) if text else None
+        if text != self.source:
+            self.source = text or None
+            self.span = _span(self, line, text)
+            self.code = None  # from now on, plain data
 
 
 def _span(frame: Frame, line: str, text: str) -> tuple[int, int] | None:
