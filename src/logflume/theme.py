@@ -30,7 +30,6 @@ _ACCEPTED = (
     "0 to 255 or #rrggbb; 'on' and a color"
 )
 _BUILT_IN = (TRACE, DEBUG, INFO, SUCCESS, WARNING, ERROR, CRITICAL)
-_NAMES = {level.name for level in _BUILT_IN}
 
 _LEVELS = {
     "TRACE": "dim",
@@ -145,14 +144,12 @@ class Theme:
     def sgr_of(self, level: Level) -> str:
         """Return the sequence that begins a level's style."""
         style = self.levels.get(level.name)
-        if style is None or level.name not in _NAMES:
-            own = getattr(level, "color", None)
-            if style is None and own:
-                try:
-                    return sgr(own)
-                except ConfigurationError:  # told where the level was made, or nowhere
-                    pass
-        return sgr(style if style is not None else self.levels[_nearest(level)])
+        if style is None:
+            try:
+                return sgr(getattr(level, "color", None) or self.levels[_nearest(level)])
+            except ConfigurationError:  # a color that means nothing stops no record
+                style = self.levels[_nearest(level)]
+        return sgr(style)
 
     def icon_of(self, level: Level) -> str:
         """Return a level's icon."""
