@@ -185,6 +185,22 @@ async def test_a_console_of_rich_says_what_it_shows(rich: Any) -> None:
     assert Console(console=plain).route_defaults["encoder"] == ConsoleEncoder()
 
 
+async def test_panels_are_drawn_without_touching_a_file(rich: Any) -> None:
+    """What rich needs is loaded when the sink is made: on the loop, nothing is read."""
+    stream = io.StringIO()
+    with may_block():
+        sink = Console(stream, exceptions="rich", color=True)
+    async with Pipeline(sink) as pipeline:
+        try:
+            raise ValueError("wrong") from KeyError("k")
+        except ValueError:
+            log.exception("failed")
+        await pipeline.flush()
+    assert pipeline.stats().routes["console"].delivered == 1
+    assert "╭─" in stream.getvalue()
+    assert "KeyError" in stream.getvalue()
+
+
 def test_how_lines_look_is_given_to_the_encoder() -> None:
     """The sink's options are the encoder's, also when colours or JSON are asked for later."""
     look: dict[str, Any] = {

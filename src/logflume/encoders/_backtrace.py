@@ -6,9 +6,11 @@ came to any encoder, so nothing here touches a file.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ..escape import escape
 from ..exception import ExceptionInfo, Frame
-from ._cells import Piece, cells
+from ._cells import cells, painted
 from ._message import lines_of
 
 __all__ = ["CAUSE", "CONTEXT", "backtrace", "said_lines", "span_of"]
@@ -18,30 +20,30 @@ CONTEXT = "During handling of the above exception, another exception occurred:"
 
 
 def backtrace(
-    info: ExceptionInfo, indent: str, *, mark: str = "", room: int | None = None
-) -> list[list[Piece]]:
-    """Return the lines of an exception, each as pieces that name their part of the theme.
+    info: ExceptionInfo, indent: str, styles: Mapping[str, str], *, mark: str = ""
+) -> list[str]:
+    """Return the lines of an exception, painted in the styles of the theme's parts.
 
     With a `mark`, what the exception says may have several lines, each further one marked; without
-    one, line breaks in it are escapes. Carets are left out where the source line is wider than
-    `room`, and so will be folded.
+    one, line breaks in it are escapes. A source line and the carets below it are one entry.
     """
-    lines: list[list[Piece]] = []
+    trace, error = styles["trace"], styles["error"]
+    lines: list[str] = []
     for linked, words in ((info.cause, CAUSE), (info.context, CONTEXT)):
         if linked is not None:
-            lines += backtrace(linked, indent, mark=mark, room=room)
-            lines.append([("trace", f"{indent}{words}")])
+            lines += backtrace(linked, indent, styles, mark=mark)
+            lines.append(painted(trace, f"{indent}{words}"))
     if info.frames:
-        lines.append([("trace", f"{indent}Traceback (most recent call last):")])
+        lines.append(painted(trace, f"{indent}Traceback (most recent call last):"))
     for frame in info.frames:
-        lines += _frame_lines(frame, f"{indent}  ", room)
+        lines += _frame_lines(frame, f"{indent}  ", styles)
+    margin = f"{indent}{painted(styles['mark'], mark)} "
     for said in said_lines(info, several=bool(mark)):
-        first, *more = said
-        lines.append([("error", f"{indent}{first}")])
-        lines += [[("", indent), ("mark", f"{mark} "), ("error", line)] for line in more]
+        lines.append(painted(error, f"{indent}{said[0]}"))
+        lines += [margin + painted(error, line) for line in said[1:]]
     for number, member in enumerate(info.group, 1):
-        lines.append([("trace", f"{indent}  member {number} of {len(info.group)}:")])
-        lines += backtrace(member, f"{indent}    ", mark=mark, room=room)
+        lines.append(painted(trace, f"{indent}  member {number} of {len(info.group)}:"))
+        lines += backtrace(member, f"{indent}    ", styles, mark=mark)
     return lines
 
 
@@ -51,29 +53,27 @@ def said_lines(info: ExceptionInfo, *, several: bool) -> list[list[str]]:
     return [lines_of(text) if several else [escape(text)] for text in (said, *info.notes)]
 
 
-def _frame_lines(frame: Frame, indent: str, room: int | None) -> list[list[Piece]]:
+def _frame_lines(frame: Frame, indent: str, styles: Mapping[str, str]) -> list[str]:
+    trace = styles["trace"]
     if not frame.line and frame.file == "...":  # stands for the frames that were left out
-        return [[("trace", f"{indent}... {escape(frame.function)}")]]
-    where = f'File "{escape(frame.file)}", line {frame.line}, in {escape(frame.function)}'
-    lines: list[list[Piece]] = [[("trace", f"{indent}{where}")]]
+        return [painted(trace, f"{indent}... {escape(frame.function)}")]
+    where = f'{indent}File "{escape(frame.file)}", line {frame.line}, in {escape(frame.function)}'
     if not frame.source:
-        return lines
+        return [painted(trace, where)]
+    style = styles["source"]
+    if frame.span is None:
+        return [painted(trace, where), painted(style, f"{indent}  {escape(frame.source)}")]
     before, run, after = span_of(frame)
-    source: list[Piece] = [
-        ("", f"{indent}  "),
-        ("source", before),
-        ("caret", run),
-        ("source", after),
-    ]
-    lines.append([piece for piece in source if piece[1]])
-    if run and (room is None or sum([cells(text) for _, text in source]) <= room):
-        blanks = " " * (len(indent) + 2 + cells(before))
-        lines.append([("", blanks), ("caret", "^" * cells(run))])
-    return lines
+    caret = styles["caret"]
+    source = f"{indent}  {painted(style, before)}{painted(caret, run)}{painted(style, after)}"
+    carets = " " * (len(indent) + 2 + cells(before)) + painted(caret, "^" * cells(run))
+    return [painted(trace, where), f"{source}\n{carets}" if run else source]
 
 
 def span_of(frame: Frame) -> tuple[str, str, str]:
     """Return the source line in three parts, escaped; the middle one is what was being run."""
     source = frame.source or ""
     start, end = frame.span or (len(source), len(source))
+    if source.isascii() and source.isprintable():
+        return source[:start], source[start:end], source[end:]
     return escape(source[:start]), escape(source[start:end]), escape(source[end:])

@@ -194,16 +194,16 @@ class Console:
         if self._panels is not None:
             return self._panels.draw(info, columns)
         mark = self.theme.break_mark if self.multiline else ""
-        lines = [
-            _paint([(self._styles[part], text) for part, text in line])
-            for line in backtrace(info, "  ", mark=mark, room=columns)
-        ]
-        return "\n".join([self._fit(line, columns) for line in lines])
+        lines = backtrace(info, "  ", self._styles, mark=mark)
+        if columns is not None:
+            lines = [self._fit(line, columns) for line in lines]
+        return "\n".join(lines)
 
     def _fit(self, line: str, columns: int | None) -> str:
-        """Fold a line that is indented, its further rows a little more."""
-        if columns is None or not is_wider(line, columns):
+        """Fold a line that is indented, its further rows a little more; then it has no carets."""
+        if columns is None or not is_wider(line.partition("\n")[0], columns):
             return line
+        line = line.partition("\n")[0]
         plain = SGR.sub("", line)
         indent = len(plain) - len(plain.lstrip(f" {self.theme.break_mark}"))
         hang = min(indent + 4, columns // 2)
