@@ -31,7 +31,7 @@ PAGES: dict[str, tuple[str, str, list[Any]]] = {
     "plug-ins": (
         "What plugs in",
         "logflume",
-        ["Sink", "SinkBatch", "Encoder", "Processor"],
+        ["Sink", "SinkBatch", "Encoder", "Processor", "Theme"],
     ),
     "errors": (
         "Errors",

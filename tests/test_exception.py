@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from logflume.exception import MAX_FRAMES, MAX_LINKED, ExceptionInfo, take_exception
+from logflume.exception import MAX_FRAMES, MAX_LINKED, ExceptionInfo, Frame, take_exception
 
 
 def caught(raiser: Any) -> BaseException:
@@ -209,3 +209,42 @@ def test_plain_data_leaves_out_what_is_not_there() -> None:
     shown = taken(ExceptionGroup("g", [error])).to_dict()  # type: ignore[list-item]
     assert shown["group"][0]["notes"] == ["note"]
     assert shown["group"][0]["cause"]["type"] == "KeyError"
+
+
+def test_a_frame_knows_which_part_of_its_line_was_run() -> None:
+    """In characters of the line without its indentation, also where bytes are more than these."""
+    namespace: dict[str, Any] = {}
+    line = "    žluť = 1 + {}['k'] + 2"
+    exec(compile(f"def fails():\n{line}\n", "made", "exec"), namespace)
+    frame = taken(caught(namespace["fails"])).frames[-1]
+    frame.show(f"{line}\n")
+    assert frame.source == line.strip()
+    assert frame.span is not None
+    assert frame.source[slice(*frame.span)] == "{}['k']"
+    assert frame == Frame("made", 2, "fails", frame.source, frame.span, None, frame.lasti)
+    frame.show(line)  # again changes nothing
+    assert frame.span is not None
+
+
+def test_a_part_over_several_lines_ends_with_the_first() -> None:
+    """Only the line of the frame is shown; a whole line has no part."""
+    namespace: dict[str, Any] = {}
+    source = "def fails():\n    x = int(\n        'a')\ndef whole():\n    int('a')\n"
+    exec(compile(source, "made", "exec"), namespace)
+    frame = taken(caught(namespace["fails"])).frames[-1]
+    frame.show("    x = int(\n")
+    assert frame.span == (4, 8)
+    frame = taken(caught(namespace["whole"])).frames[-1]
+    frame.show("    int('a')\n")
+    assert (frame.source, frame.span) == ("int('a')", None)
+
+
+def test_a_line_that_is_not_the_one_that_ran_harms_nothing() -> None:
+    """The file may have changed since, or be empty."""
+    for line in ("", "\n", "x", "é" * 40, "   \ud800"):
+        frame = taken(caught(fail)).frames[-1]
+        frame.show(line)
+        assert frame.source == (line.strip() or None)
+    bare = Frame("f", 1, "g")
+    bare.show("  x = 1\n")
+    assert (bare.source, bare.span) == ("x = 1", None)

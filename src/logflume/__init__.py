@@ -25,6 +25,7 @@ from .logger import Logger, disable, enable, get_logger
 from .protocols import Encoder, Processor, Sink, SinkBatch
 from .record import Record
 from .stats import Counts, FlushReport, RouteCounts, Stats
+from .theme import Theme
 
 __all__ = [
     "Batch",
@@ -49,6 +50,7 @@ __all__ = [
     "Sink",
     "SinkBatch",
     "Stats",
+    "Theme",
     "context",
     "current_context",
     "disable",

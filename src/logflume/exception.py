@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from types import TracebackType
+from itertools import islice
+from types import CodeType, TracebackType
 from typing import Any, TypeGuard
 
 import msgspec
@@ -22,12 +23,48 @@ MAX_LINKED = 32
 
 
 class Frame(msgspec.Struct, gc=False):
-    """One line of a traceback; `source` is filled in off the loop, where it is to be had."""
+    """One line of a traceback; `source` is filled in off the loop, where it is to be had.
+
+    `span` is the part of `source` that was being run, from one character to before another; None
+    if that is all of it, or not known. `code` and `lasti` tell it, until `source` is filled in.
+    """
 
     file: str
     line: int
     function: str
     source: str | None = None
+    span: tuple[int, int] | None = None
+    code: CodeType | None = None
+    lasti: int = -1
+
+    def show(self, line: str) -> None:
+        """Keep the source line, and which part of it was being run.
+
+        Finding that takes long for code of many instructions, so it is not for the caller.
+        """
+        text = line.strip()
+        if text != self.source:
+            self.source = text or None
+            self.span = _span(self, line, text)
+            self.code = None  # from now on, plain data
+
+
+def _span(frame: Frame, line: str, text: str) -> tuple[int, int] | None:
+    if frame.code is None or frame.lasti < 0:
+        return None
+    positions = next(islice(frame.code.co_positions(), frame.lasti // 2, None), None)
+    if positions is None:
+        return None
+    first, last, from_byte, to_byte = positions
+    if first != frame.line or from_byte is None or to_byte is None:
+        return None
+    data = line.encode("utf-8", "surrogatepass")  # the compiler counts bytes
+    indent = len(line) - len(line.lstrip())
+    start = len(data[:from_byte].decode("utf-8", "replace")) - indent
+    end = len(text)
+    if last == first:
+        end = min(end, len(data[:to_byte].decode("utf-8", "replace")) - indent)
+    return (start, end) if 0 <= start < end and (start, end) != (0, len(text)) else None
 
 
 class ExceptionInfo(msgspec.Struct, gc=False):
@@ -161,7 +198,9 @@ def _frames(traceback: TracebackType | None) -> list[Frame]:
     frames: list[Frame] = []
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        frames.append(Frame(code.co_filename, traceback.tb_lineno or 0, code.co_qualname))
+        frame = Frame(code.co_filename, traceback.tb_lineno or 0, code.co_qualname)
+        frame.code, frame.lasti = code, traceback.tb_lasti
+        frames.append(frame)
         traceback = traceback.tb_next
     if len(frames) > MAX_FRAMES:  # the first ones say who called, the last ones what happened
         half = MAX_FRAMES // 2

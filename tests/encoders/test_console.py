@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import datetime
+import os
 import re
+import sys
 import unicodedata
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from logflume import ExceptionInfo, Frame, Level
+from logflume import ConfigurationError, ExceptionInfo, Frame, Level, Record, Theme
 from logflume.encoders import Console, Json
+from logflume.encoders._cells import cells
 from logflume.encoders.console import escape
 from logflume.level import LEVELS
+from logflume.theme import THEMES
 from tests.intake import WHEN, WHEN_NS, record_of
 
 CONTROL = re.compile(
@@ -171,3 +177,289 @@ def test_equal_encoders_are_equal() -> None:
     assert Console() != Console(logger_width=5)
     assert Console() != Json()
     assert "color=True" in repr(Console(color=True))
+
+
+# Columns and times.
+
+
+def shown(record: Record, **options: Any) -> str:
+    return Console(**options).encode(record).decode()
+
+
+def test_columns_are_chosen() -> None:
+    """What is before the message is aligned; what is behind it follows, and so does nothing."""
+    record = record_of("said", n=1).replace(level=LEVELS["ERROR"])
+    line = shown(record, columns=("icon", "level", "message", "location", "fields", "task"))
+    assert re.fullmatch(r"✖   ERROR     said {36}  intake\.py:\d+  n=1\n", line)
+    assert shown(record, columns=["message"]) == "said\n"
+    line = shown(record, columns=("pid", "thread", "location", "message"))
+    assert re.fullmatch(rf"{os.getpid():<7}  MainThread    intake\.py:\d+ +said\n", line)
+
+
+@pytest.mark.parametrize(
+    ("option", "given"),
+    [
+        ("columns", ("time", "level")),
+        ("columns", ("message", "message")),
+        ("columns", ("message", "colour")),
+        ("columns", "message"),
+        ("columns", ("fields", "message")),
+        ("columns", (1, "message")),
+        ("time", "noon"),
+        ("time", None),
+        ("theme", "loud"),
+        ("width", 3),
+        ("width", "wide"),
+        ("exceptions", "fancy"),
+        ("logger_width", -1),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(option: str, given: Any) -> None:
+    """Told when the encoder is made, with the option and what is accepted."""
+    with pytest.raises(ConfigurationError, match=rf"Console\.{option}: got .*; accepted: "):
+        Console(**{option: given})
+
+
+@pytest.mark.parametrize(
+    ("form", "pattern"),
+    [
+        ("utc", r"2026-01-02T03:04:05\.678Z"),
+        ("local", r"2026-01-0\dT\d\d:\d\d:05\.678[+-]\d\d:\d\d"),
+        ("clock", r"\d\d:\d\d:05\.678"),
+        ("relative", r" *-\d+\.\d{3}s"),
+        ("%S,%f", r"05,678901"),
+        ("%y%%f", r"26%f"),
+    ],
+)
+def test_times_have_forms(form: str, pattern: str) -> None:
+    """Time of day, ISO 8601, seconds since the start, or a format."""
+    record = msgspec.structs.replace(record_of("said"), time_ns=WHEN_NS)
+    line = shown(record, time=form, columns=("time", "message"))
+    assert re.fullmatch(rf"{pattern}  said\n", line), line
+
+
+def test_the_clock_goes_on() -> None:
+    """What is kept of a second is not shown for another, nor one fraction for another."""
+    encoder = Console(columns=("time", "message"), time="utc")
+    record = record_of("said")
+    for late in (0, 1, 999_999_999, 1_000_000_000, 61_000_000_000, 0):
+        when = msgspec.structs.replace(record, time_ns=WHEN_NS + late)
+        whole = when.timestamp
+        assert encoder.encode(when).decode() == f"{whole[:-4]}Z  said\n"
+
+
+# Width.
+
+
+@pytest.mark.parametrize(
+    ("text", "width"),
+    [("abc", 3), ("日本", 4), ("é", 1), ("e\u0301", 1), ("😀", 2), ("⚠\ufe0f", 2), ("한", 2),
+     ("👍🏽", 2), ("", 0), ("│", 1)],
+)  # fmt: skip
+def test_cells_are_those_of_a_terminal(text: str, width: int) -> None:
+    """Wide characters and emoji take two cells, combining marks none."""
+    assert cells(text) == width
+
+
+def test_wide_characters_are_aligned() -> None:
+    """Fields begin in the same cell, whatever the message and the logger are written in."""
+    starts = set()
+    for message in ("plain", "日本語", "😀 done", "naïve"):
+        for logger in ("app", "店.カート"):
+            line = shown(record_of(message, n=1).replace(logger=logger))
+            starts.add(cells(line.partition("n=1")[0]))
+    assert len(starts) == 1
+
+
+@given(
+    st.text(st.characters(exclude_categories=("Cc", "Cs"))),
+    st.dictionaries(st.from_regex(r"[a-z]{1,5}", fullmatch=True), st.text(max_size=30), max_size=3),
+    st.integers(20, 120),
+)
+def test_nothing_is_wider_than_the_width_and_nothing_is_missing(
+    message: str, fields: dict[str, str], width: int
+) -> None:
+    """Every row fits, further rows are marked, and but for blanks all of the text is there."""
+    fields.pop("self", None)
+    record = record_of("{0}", message).replace(fields=dict(fields))
+    columns = ("level", "message", "fields")
+    rows = shown(record, width=width, columns=columns)[:-1].split("\n")
+    assert all(cells(row) <= width for row in rows)
+    assert all(row.startswith(" ") for row in rows[1:])
+    whole = shown(record, columns=columns)
+    told = rows[0] + "".join(row.replace("┆", "", 1) for row in rows[1:])
+    assert "".join(told.split()) == "".join(whole.split())
+
+
+def test_a_line_that_nearly_fits_gives_up_its_alignment() -> None:
+    """Blanks for alignment go before the line is folded."""
+    line = shown(record_of("said", n=1), width=60, columns=("level", "message", "fields"))
+    assert line == f"INFO      {'said':<30}  n=1\n"
+    line = shown(record_of("m" * 20, n="x" * 24), width=60, columns=("level", "message", "fields"))
+    assert line == f"INFO      {'m' * 20}  n={'x' * 24}\n"
+
+
+def test_colours_do_not_count() -> None:
+    """A coloured line is folded just as the plain one."""
+    for text in ("word " * 30, "x" * 200, "日本" * 50):
+        record = record_of(text, a="b " * 30, long="y" * 100)
+        colored = shown(record, width=80, color=True)
+        assert SGR.sub("", colored) == shown(record, width=80)
+
+
+def test_the_width_may_change() -> None:
+    """A function is asked for each record."""
+    widths = iter([None, 40, 200])
+    encoder = Console(width=lambda: next(widths))
+    rows = [encoder.encode(record_of("word " * 20)).count(b"\n") for _ in range(3)]
+    assert rows == [1, 4, 1]
+
+
+# Several lines.
+
+
+def test_lines_of_the_template_show_those_of_values_do_not() -> None:
+    """Each further line is marked below the message; a value's line break stays an escape."""
+    indent = " " * 40
+    record = record_of("one\n\ttwo {a!r} {b:>3} {c}\r\nthree\n", a="x\ny", b=1, c=["\n"])
+    assert shown(record, multiline=True).split("  one", 1)[1].split("\n") == [
+        " " * 37 + r"  a='x\ny' b=1 c=['\n']",
+        indent + r"│     two 'x\ny'   1 ['\n']",
+        indent + "│ three",
+        "",
+    ]
+
+
+def test_positional_values_cannot_break_lines_either() -> None:
+    """The same for arguments, in braces or with percent signs."""
+    for template, args in (
+        ("a\n{} {}", ("x\ny", 1)),
+        ("a\n%s %d", ("x\ny", 1)),
+        ("a\n%(k)s %(n)d", ({"k": "x\ny", "n": 1},)),
+    ):
+        text = shown(record_of(template, *args), multiline=True, columns=["message"])
+        assert text == "a\n│ x\\ny 1\n"
+
+
+def test_a_message_written_anew_stays_on_one_line() -> None:
+    """What a processor made of a message may hold values: its line breaks are escapes."""
+    record = record_of("one\ntwo").replace(message="one\nforged")
+    assert shown(record, multiline=True, columns=["message"]) == "one\\nforged\n"
+    assert shown(record_of("one\ntwo"), columns=["message"]) == "one\\ntwo\n"
+
+
+@pytest.mark.parametrize("color", [False, True])
+@pytest.mark.parametrize("exceptions", ["plain", "rich"])
+def test_no_line_begins_as_a_record_does(color: bool, exceptions: str) -> None:
+    """With several lines, rows and panels, too, nothing of the caller's begins a line."""
+    if exceptions == "rich":
+        pytest.importorskip("rich")
+    evil = "x\r\n12:00:00 ERROR forged\x1b[31m\x9b31m\x85\u2028\u202e\x00\n" + " " * 90 + "forged"
+    record = record_of(evil, **{evil: evil}).replace(
+        level=Level(20, evil), logger=evil,
+        exception=ExceptionInfo(
+            evil, evil, [Frame(evil, 1, evil, evil)], [evil],
+            cause=ExceptionInfo("C", evil), group=[ExceptionInfo("G", evil)],
+        ),
+    )  # fmt: skip
+    text = shown(record, color=color, multiline=True, width=60, exceptions=exceptions)
+    plain = SGR.sub("", text)
+    assert not CONTROL.search(plain)
+    _, *others = plain.splitlines()
+    assert all(not row or row.startswith("  ") for row in others)
+    marks = "│┆╭╰"
+    assert all(row.lstrip()[:1] in marks for row in others if row.lstrip().startswith("forged"))
+
+
+# Exceptions.
+
+
+def test_carets_mark_what_was_being_run() -> None:
+    """Below the part of the source line, also behind wide characters; not below all of it."""
+    frame = Frame("a.py", 3, "f", "日本 = d['k'] + 1", span=(5, 11))
+    info = ExceptionInfo("KeyError", "'k'", [frame])
+    assert shown(record_of().replace(exception=info)).split("\n")[3:5] == [
+        "      日本 = d['k'] + 1",
+        "             ^^^^^^",
+    ]
+    narrow = shown(record_of().replace(exception=info), width=22)
+    assert "^" not in narrow
+    frame.span = (99, 120)
+    assert "^" not in shown(record_of().replace(exception=info))
+
+
+def test_frames_left_out_are_told() -> None:
+    """The frame that stands for others says how many they are."""
+    info = ExceptionInfo("E", "", [Frame("...", 0, "7 frames left out")])
+    assert "\n    ... 7 frames left out\n" in shown(record_of().replace(exception=info))
+
+
+def test_what_an_exception_says_may_have_lines() -> None:
+    """Each further one is marked, of its message and of its notes."""
+    info = ExceptionInfo("E", "one\ntwo", notes=["see\nthere"])
+    lines = shown(record_of().replace(exception=info), multiline=True).split("\n")
+    assert lines[1:] == ["  E: one", "  │ two", "  see", "  │ there", ""]
+    assert r"E: one\ntwo" in shown(record_of().replace(exception=info))
+
+
+def test_rich_draws_panels() -> None:
+    """Exceptions in panels within the width, nothing cut, whatever the size."""
+    pytest.importorskip("rich")
+    source = "raise SomeError(" + "argument, " * 30 + ")"
+    info = ExceptionInfo(
+        "app.SomeError", "wrong\nvery", [Frame("a.py", 3, "f", source, span=(6, 15))], ["a note"],
+        cause=ExceptionInfo("E", "[bold]no markup[/bold] :smile:"),
+        group=[ExceptionInfo("F", "x" * 300)],
+    )  # fmt: skip
+    record = record_of("failed").replace(exception=info)
+    text = shown(record, exceptions="rich", width=60)
+    assert all(cells(row) <= 60 for row in text.split("\n"))
+    assert text.count("argument") == 30
+    assert text.count("x" * 10) >= 25
+    assert "[bold]no markup[/bold] :smile:" in text
+    assert "direct cause" in text
+    colored = shown(record, exceptions="rich", width=60, color=True)
+    assert SGR.sub("", colored) == text
+    assert "\x1b[" in colored
+
+
+def test_without_rich_panels_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told when the encoder is made."""
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    with pytest.raises(ConfigurationError, match="where the package rich is installed"):
+        Console(exceptions="rich")
+
+
+# Themes.
+
+
+def test_levels_look_as_the_theme_says() -> None:
+    """Colours and icons of the theme, or of the level itself."""
+    record = record_of("said").replace(level=Level(20, "INFO"))
+    theme = Theme(levels={"INFO": "bold green"}, icons={"INFO": "💬"})
+    line = shown(record, color=True, theme=theme, columns=("icon", "level", "message"))
+    assert line.startswith("\x1b[1;32m💬\x1b[0m  \x1b[1;32mINFO    \x1b[0m  ")
+    assert shown(record, theme=theme, columns=("icon", "message")) == "💬  said\n"
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_every_theme_only_adds_colours(theme: str) -> None:
+    """Without its colours, a line is the plain one in every theme."""
+    info = ExceptionInfo("E", "wrong", [Frame("a.py", 1, "f", "x = y", span=(4, 5))])
+    for level in LEVELS.values():
+        record = record_of("m", a=1).replace(level=level, exception=info)
+        colored = shown(record, color=True, theme=theme)
+        assert SGR.sub("", colored) == shown(record, theme=theme)
+
+
+def test_options_are_part_of_the_value() -> None:
+    """Encoders with other options do not share their bytes."""
+    options: list[dict[str, Any]] = [
+        {}, {"theme": "vivid"}, {"columns": ("message",)}, {"time": "utc"}, {"width": 80},
+        {"multiline": True}, {"color": True}, {"logger_width": 3}, {"width": print},
+    ]  # fmt: skip
+    for at, one in enumerate(options):
+        for other in options[:at]:
+            assert Console(**one) != Console(**other)
+        assert Console(**one) == Console(**one)
+        assert hash(Console(**one)) == hash(Console(**one))

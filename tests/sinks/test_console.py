@@ -60,7 +60,7 @@ def test_only_terminals_are_coloured(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert wants_color(stream) is colored
-    if stream is not None:
+    if hasattr(stream, "write"):
         encoder = Console(stream).route_defaults["encoder"]
         assert encoder == ConsoleEncoder(color=colored)
         assert Console(stream, color=not colored).route_defaults["encoder"].color is not colored

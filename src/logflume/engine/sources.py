@@ -16,7 +16,7 @@ MOST_SECONDS = 1.0
 
 
 class Sources:
-    """Fills `Frame.source` in, in a worker thread; a slow disk costs at most a second."""
+    """Fills `Frame.source` and `span` in, off the loop; a slow disk costs at most a second."""
 
     def __init__(self) -> None:
         self._worker: Worker | None = None
@@ -41,6 +41,6 @@ def _fill(exceptions: Sequence[ExceptionInfo]) -> None:
         for info in exception.walk():
             for frame in info.frames:
                 try:
-                    frame.source = linecache.getline(frame.file, frame.line).strip() or None
+                    frame.show(linecache.getline(frame.file, frame.line))
                 except Exception:  # unreadable, undecodable: the frame goes without
-                    frame.source = None
+                    frame.source = frame.span = None
