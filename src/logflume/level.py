@@ -77,7 +77,8 @@ def register_level(
 
     `log.log(name, ...)`, thresholds and configurations know it from then on, in the whole process;
     pipelines that are open already, too. Again, it changes how the level looks, for records that
-    are logged afterwards. From any thread.
+    are logged afterwards; how logflume's own levels look is a matter of the console's theme. From
+    any thread.
 
         register_level("NOTICE", 22, color="cyan", icon="i")
 
