@@ -24,7 +24,7 @@ from ..protocols import Processor
 from ..setting import positive
 from ..stats import FlushReport, Stats
 from . import current
-from .backend import in_loop, load_asyncio, running_loop
+from .backend import in_loop, load_asyncio
 from .door import Door
 from .ledger import describe
 from .news import tell_on_stderr
@@ -406,15 +406,7 @@ class Pipeline:
             await anyio.sleep(0.001)
         if run.here is None or run.finished.is_set():
             return FlushReport(True)
-        if run.is_here:
-            return await run.flush(timeout)
-        done = anyio.Event()
-        mine = running_loop()
-        reports: list[FlushReport] = []
-        run.flush_from_afar(timeout, reports, lambda: mine.post(done.set))
-        with anyio.move_on_after(timeout):  # the other loop may be blocked
-            await done.wait()
-        return reports[0] if reports else run.report()
+        return await (run.flush(timeout) if run.is_here else run.flush_from_loop(timeout))
 
     def complete(self, timeout: float | None = None) -> FlushReport:
         """Block until what was accepted before is settled on every route.
@@ -429,8 +421,4 @@ class Pipeline:
             run.ready.wait(timeout)
         if run.here is None or run.finished.is_set():
             return FlushReport(True)
-        done = threading.Event()
-        reports: list[FlushReport] = []
-        run.flush_from_afar(timeout, reports, done.set)
-        done.wait(timeout)
-        return reports[0] if reports else run.report()
+        return run.flush_from_thread(timeout)

@@ -215,10 +215,28 @@ class Run:
         pending = {name: n for name, n in pending.items() if n > 0}
         return FlushReport(not pending, pending)
 
-    def flush_from_afar(
+    async def flush_from_loop(self, timeout: float | None) -> FlushReport:
+        """Flush for another loop."""
+        done = anyio.Event()
+        there = running_loop()
+        reports: list[FlushReport] = []
+        self._flush_from_afar(timeout, reports, lambda: there.post(done.set))
+        with anyio.move_on_after(timeout):  # this loop may be blocked
+            await done.wait()
+        return reports[0] if reports else self.report()
+
+    def flush_from_thread(self, timeout: float | None) -> FlushReport:
+        """Flush for a thread without a loop, which is blocked meanwhile."""
+        done = threading.Event()
+        reports: list[FlushReport] = []
+        self._flush_from_afar(timeout, reports, done.set)
+        done.wait(timeout)
+        return reports[0] if reports else self.report()
+
+    def _flush_from_afar(
         self, timeout: float | None, reports: list[FlushReport], done: Callable[[], object]
     ) -> None:
-        """Flush for another thread: put a report into the list, then call `done`, on this loop."""
+        """Put a report into the list, then call `done`, on this loop."""
 
         async def flush_there() -> None:
             try:
