@@ -26,6 +26,7 @@ PAGES: dict[str, tuple[str, str, list[Any]]] = {
         ],
     ),
     "pipelines": ("Pipelines and routes", "logflume", ["Pipeline", "Route", "Batch", "Retry"]),
+    "configuration": ("Configuration", "logflume", ["configure_from"]),
     "ledger": ("The ledger", "logflume", ["Stats", "Counts", "RouteCounts", "FlushReport"]),
     "records": ("Records", "logflume", ["Record", "ExceptionInfo", "Frame"]),
     "plug-ins": (

@@ -40,6 +40,7 @@ L0 = {
     "theme",
 }
 ENCODERS, PROCESSORS, SINKS = "encoders", "processors", "sinks"
+CONFIG = "config"
 FILES = "files"
 PLUG_INS = (ENCODERS, PROCESSORS, SINKS)
 
@@ -72,6 +73,7 @@ OUTSIDE = {  # what each part may import beside the standard library
     FILES: {"zstandard"},
     "engine": {"anyio"},
     SINKS: {"anyio", "aiofiles", "rich"},
+    CONFIG: {"msgspec", "watchfiles"},
 }
 
 MOST_LINES = 450
@@ -146,6 +148,7 @@ def test_a_module_imports_only_what_its_layer_allows(path: Path) -> None:
         FILES: {"L0", FILES},
         "engine": {"L0", "logger", "engine"},
         SINKS: {"L0", ENCODERS, FILES, "engine", SINKS},
+        CONFIG: {"L0", "logger", ENCODERS, PROCESSORS, "engine", SINKS, CONFIG},
     }[part]
     if path.name == "__init__.py":
         allowed = allowed | {part}
@@ -201,4 +204,7 @@ def test_importing_logflume_loads_no_optional_dependency() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
-    assert loaded & {"httpx", "zstandard", "trio", "uvloop", "pytest"} == set()
+    assert (
+        loaded & {"httpx", "zstandard", "trio", "uvloop", "pytest", "tomllib", "watchfiles"}
+        == set()
+    )

@@ -11,6 +11,8 @@ The way of a record, and where it lives:
 """
 
 from . import encoders, processors, sinks
+from .config import configure_from
+from .config import default_pipeline as _default_pipeline
 from .context import context, current_context
 from .engine import current as _current
 from .engine.batch import Batch
@@ -51,6 +53,7 @@ __all__ = [
     "SinkBatch",
     "Stats",
     "Theme",
+    "configure_from",
     "context",
     "current_context",
     "disable",
@@ -66,6 +69,6 @@ __all__ = [
 __version__ = "0.1.0"
 
 _adopt_redaction(processors.Redact)
-_current.set_default(lambda: Pipeline(sinks.Console()), last_resort=encoders.Console())
+_current.set_default(_default_pipeline, last_resort=encoders.Console())
 
 log = get_logger("root")

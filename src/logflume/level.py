@@ -177,6 +177,11 @@ class Thresholds:
         else:
             self.root = level
 
+    def replace(self, root: Level, named: Mapping[str, Level]) -> None:
+        """Set the level of everything, and those of names; no other name keeps one of its own."""
+        self.lowest = min([self.lowest, root.no, *(level.no for level in named.values())])
+        self.root, self._named = root, dict(named)
+
     def of(self, name: str) -> int:
         """Return the number below which a logger of this name says nothing."""
         named = self._named

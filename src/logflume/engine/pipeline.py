@@ -24,11 +24,13 @@ from ..protocols import Processor
 from ..setting import positive
 from ..stats import FlushReport, Stats
 from . import current
-from .backend import in_loop, load_asyncio, running_loop
+from .backend import in_loop, load_asyncio
 from .door import Door
 from .ledger import describe
 from .news import tell_on_stderr
+from .plan import Source
 from .processing import Processing, stages_of
+from .reload import SHUTDOWN_TIMEOUT, Configured
 from .route import Route
 from .routes import Routes
 from .run import Run
@@ -68,7 +70,7 @@ class Pipeline:
         redact: Processor | bool | None = True,
         level: str | int | Level | None = None,
         capacity: int = 65_536,
-        shutdown_timeout: float = 5.0,
+        shutdown_timeout: float = SHUTDOWN_TIMEOUT,
         block_timeout: float = 1.0,
         processor_timeout: float = 5.0,
     ) -> None:
@@ -93,6 +95,7 @@ class Pipeline:
         self._run = self._new_run()
         for sink in sinks:
             self.add(sink)
+        self.configured = Configured(self)
 
     @property
     def _phase(self) -> str:
@@ -324,12 +327,10 @@ class Pipeline:
                     "add", ", ".join(route_options), "no options beside a Route: give them to it"
                 )
             return self._adopt(sink, strict=False)
-        unknown = route_options.keys() - inspect.signature(Route).parameters.keys()
+        known = [name for name in inspect.signature(Route).parameters if name != "sink"]
+        unknown = ", ".join(sorted(route_options.keys() - known))
         if unknown:
-            known = ", ".join(
-                name for name in inspect.signature(Route).parameters if name != "sink"
-            )
-            raise ConfigurationError.of("route option", ", ".join(sorted(unknown)), known)
+            raise ConfigurationError.of("route option", unknown, ", ".join(known))
         return self._adopt(Route(sink, **route_options), strict="name" in route_options)
 
     def _adopt(self, route: Route, *, strict: bool) -> str:
@@ -389,6 +390,24 @@ class Pipeline:
         if json is not None or color is not None:
             self._routes.configure_consoles(json=json, color=color)
 
+    # Configurations.
+
+    async def reload(self, source: Source = None) -> None:
+        """Take on another configuration without losing a record; from any loop.
+
+        `source` is as in `logflume.configure_from`; None reads the last one again. See there what
+        stays and what is replaced. If it fails, nothing has changed.
+
+        Raises:
+            ConfigurationError: a setting means nothing, or cannot change while this runs.
+            PipelineError: a new sink does not open, or this pipeline is not open.
+        """
+        await self.configured.reload(source)
+
+    def reload_and_wait(self, source: Source = None) -> None:
+        """Do as `reload` does, from a thread without a loop."""
+        self.configured.reload_and_wait(source)
+
     # What became of the records.
 
     def stats(self) -> Stats:
@@ -406,15 +425,7 @@ class Pipeline:
             await anyio.sleep(0.001)
         if run.here is None or run.finished.is_set():
             return FlushReport(True)
-        if run.is_here:
-            return await run.flush(timeout)
-        done = anyio.Event()
-        mine = running_loop()
-        reports: list[FlushReport] = []
-        run.flush_from_afar(timeout, reports, lambda: mine.post(done.set))
-        with anyio.move_on_after(timeout):  # the other loop may be blocked
-            await done.wait()
-        return reports[0] if reports else run.report()
+        return await (run.flush(timeout) if run.is_here else run.flush_from_loop(timeout))
 
     def complete(self, timeout: float | None = None) -> FlushReport:
         """Block until what was accepted before is settled on every route.
@@ -429,8 +440,4 @@ class Pipeline:
             run.ready.wait(timeout)
         if run.here is None or run.finished.is_set():
             return FlushReport(True)
-        done = threading.Event()
-        reports: list[FlushReport] = []
-        run.flush_from_afar(timeout, reports, done.set)
-        done.wait(timeout)
-        return reports[0] if reports else run.report()
+        return run.flush_from_thread(timeout)

@@ -71,6 +71,7 @@ class Processing:
     """
 
     def __init__(self, processors: Sequence[Processor], timeout: float) -> None:
+        self.timeout = timeout
         self._stages = [_Stage(processor, timeout) for processor in processors]
         self.inline = all(stage.inline for stage in self._stages)
         """Whether all of them can be run by a caller on the loop, without a turn of it."""

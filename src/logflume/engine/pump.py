@@ -14,7 +14,7 @@ from ..context import enter_origins
 from ..lazy import settle_lazy
 from ..level import Thresholds
 from ..record import Record
-from .door import DOOR, Door
+from .door import DOOR, Door, _no_step
 from .ledger import News, describe
 from .processing import PROCESSORS, Processing
 from .progress import Progress
@@ -48,6 +48,7 @@ class Pump:
         self._news = news
         self._progress = progress
         self._sources = Sources()
+        self._next: Processing | None = None
         self._release_all = False
         self.is_done = False
         """Whether nothing more will come to the routes."""
@@ -59,6 +60,8 @@ class Pump:
         if self._processing.inline:
             self._door.step = self._step
         while True:
+            if self._next is not None:
+                await self._change()
             records = self._door.take()
             if records:
                 await self._pass_on(records, self._door.special)
@@ -76,6 +79,20 @@ class Pump:
         await self._release(everything=True)
         self.is_done = True
         self._progress.tell()
+
+    def use(self, processing: Processing) -> None:
+        """Run other processors from the next burst on, after the old ones gave out what they keep.
+        On the loop, or before it runs."""
+        self._next = processing
+        self._door.step = _no_step
+        self._door.hurry()
+
+    async def _change(self) -> None:
+        await self._release(everything=True)
+        if self._next is not None:
+            self._processing, self._next = self._next, None
+        if self._processing.inline:
+            self._door.step = self._step
 
     def close(self) -> None:
         """Let the thread end that reads source lines."""

@@ -166,6 +166,10 @@ class Route:
         self._awaits_work = False
         self._closing = False
         self._failed: str | None = None
+        self.is_open = False
+        """Whether its sink is open, or was."""
+        self.on_trial = False
+        """Whether somebody waits to hear that its sink does not open, so nobody else is told."""
         self._special = False
         self._delivery: Delivery | None = None
         self._hurry_to = 0
@@ -313,6 +317,11 @@ class Route:
     def _moved_at(self) -> float:
         return 0.0 if self._delivery is None else self._delivery.moved_at
 
+    @property
+    def failure(self) -> str | None:
+        """Why its sink did not open."""
+        return self._failed
+
     def hurry(self) -> None:
         """Send what is here now at once, without waiting for more."""
         self._hurry_to = self.account.received
@@ -372,11 +381,14 @@ class Route:
             self._failed = describe(error)
             if not survivable(error):
                 raise
-            self._tell_failure("sink does not open", error)
+            if not self.on_trial:
+                self._tell_failure("sink does not open", error)
             delivery.drop(self._buffer.clear(), NOT_OPEN, error)
             self._gate(self, False)
             self._progress()
             return False
+        self.is_open = True
+        self._progress()
         return True
 
     async def _wait(self, timeout: float | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from ..errors import ConfigurationError
 from ..protocols import Encoder
@@ -22,6 +22,7 @@ class Routes:
 
     def __init__(self) -> None:
         self._all: tuple[Route, ...] = ()
+        self._promised: frozenset[str] = frozenset()
         self._shared: frozenset[Encoder] = frozenset()
         self.rest = 0.0
         """Seconds for which the pump may let records gather."""
@@ -51,14 +52,12 @@ class Routes:
             PipelineError: the route is some pipeline's already.
         """
         with self._lock:
-            taken = {DOOR, *self.names}
-            name, number = route.name, 1
-            while name in taken:
-                if strict:
-                    raise ConfigurationError.of("Route.name", name, "a name that no route has yet")
-                number += 1
-                name = f"{route.name}-{number}"
-            route.claim(name)
+            taken = {DOOR, *self.names, *self._promised}
+            if strict and route.name in taken:
+                raise ConfigurationError.of(
+                    "Route.name", route.name, "a name that no route has yet"
+                )
+            route.claim(_free_name(route.name, taken))
             attach(route)
             self._all = (*self._all, route)
             self._count_encoders()
@@ -70,6 +69,36 @@ class Routes:
             self._all = tuple(route for route in self._all if route is not found)
             self._count_encoders()
         return found
+
+    def promise(
+        self, new: Sequence[Route], attach: Callable[[Route], None], leaving: Sequence[Route]
+    ) -> None:
+        """Give routes their names that are to come with the next `swap`, when others leave.
+
+        Raises:
+            PipelineError: one of them is some pipeline's already.
+        """
+        with self._lock:
+            taken = {DOOR, *[route.name for route in self._all if route not in leaving]}
+            for route in new:
+                route.claim(_free_name(route.name, taken))
+                taken.add(route.name)
+                attach(route)
+            self._promised = frozenset([route.name for route in new])
+
+    def break_promises(self) -> None:
+        """Let others have the names: there will be no `swap`."""
+        self._promised = frozenset()
+
+    def swap(self, wanted: Sequence[Route], new: Sequence[Route], leaving: Sequence[Route]) -> None:
+        """Take routes in and out, all at once. Those that are `wanted` come first, in their order,
+        but for any that was discarded meanwhile."""
+        with self._lock:
+            first = [route for route in wanted if route in new or route in self._all]
+            others = [r for r in self._all if r not in first and r not in leaving]
+            self._all = (*first, *others)
+            self._promised = frozenset()
+            self._count_encoders()
 
     def configure_consoles(self, *, json: bool | None, color: bool | None) -> None:
         """Change the encoder of the routes whose sinks know one for this."""
@@ -106,3 +135,12 @@ class Routes:
     def counts(self) -> dict[str, RouteCounts]:
         """Return every route's ledger."""
         return {route.name: route.account.counts() for route in self._all}
+
+
+def _free_name(name: str, taken: Collection[str]) -> str:
+    """Return a name that is not taken: with a number, if there has to be one."""
+    free, number = name, 1
+    while free in taken:
+        number += 1
+        free = f"{name}-{number}"
+    return free

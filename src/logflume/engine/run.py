@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import anyio
 from anyio.abc import TaskGroup
 
+from ..errors import PipelineError
 from ..level import Thresholds
 from ..stats import Counts, FlushReport
 from .backend import Loop, protect_from_interrupts, running_loop
@@ -178,8 +179,10 @@ class Run:
 
     def _begin(self, route: Route) -> None:
         # Also one that was removed meanwhile, if it was offered records before.
-        if route not in self._routes and not route.account.pending:
-            return
+        if route in self._routes or route.account.pending:
+            self._start(route)
+
+    def _start(self, route: Route) -> None:
         if self._tasks is not None and route not in self._begun:
             self._begun.add(route)
             self._serving.add(route)
@@ -194,6 +197,35 @@ class Run:
         finally:
             self._serving.discard(route)
             self.progress.tell()
+
+    def use(self, processing: Processing) -> None:
+        """Run other processors, as soon as the burst at hand is done. On the loop."""
+        self._pump.use(processing)
+
+    async def open_routes(self, routes: Sequence[Route]) -> None:
+        """Start routes that get no records yet, and wait until their sinks are open.
+
+        Raises:
+            PipelineError: one does not open, or the end has come. All of them are closed again.
+        """
+        for route in routes:
+            route.on_trial = True
+            self._start(route)
+        try:
+            await self.progress.until(
+                lambda: all([r.is_open or r not in self._serving for r in routes])
+            )
+            for route in routes:
+                if not route.is_open:
+                    raise PipelineError(
+                        f"route {route.name!r}: sink does not open: {route.failure}"
+                    )
+            if self._close_requested:
+                raise PipelineError("the pipeline is closing")
+        except BaseException:
+            for route in routes:
+                route.close()
+            raise
 
     # Flushing.
 
@@ -215,10 +247,28 @@ class Run:
         pending = {name: n for name, n in pending.items() if n > 0}
         return FlushReport(not pending, pending)
 
-    def flush_from_afar(
+    async def flush_from_loop(self, timeout: float | None) -> FlushReport:
+        """Flush for another loop."""
+        done = anyio.Event()
+        there = running_loop()
+        reports: list[FlushReport] = []
+        self._flush_from_afar(timeout, reports, lambda: there.post(done.set))
+        with anyio.move_on_after(timeout):  # this loop may be blocked
+            await done.wait()
+        return reports[0] if reports else self.report()
+
+    def flush_from_thread(self, timeout: float | None) -> FlushReport:
+        """Flush for a thread without a loop, which is blocked meanwhile."""
+        done = threading.Event()
+        reports: list[FlushReport] = []
+        self._flush_from_afar(timeout, reports, done.set)
+        done.wait(timeout)
+        return reports[0] if reports else self.report()
+
+    def _flush_from_afar(
         self, timeout: float | None, reports: list[FlushReport], done: Callable[[], object]
     ) -> None:
-        """Flush for another thread: put a report into the list, then call `done`, on this loop."""
+        """Put a report into the list, then call `done`, on this loop."""
 
         async def flush_there() -> None:
             try:
