@@ -7,5 +7,6 @@ content instead.
 """
 
 from .add import Add
+from .redact import Redact
 
-__all__ = ["Add"]
+__all__ = ["Add", "Redact"]
