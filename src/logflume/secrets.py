@@ -171,44 +171,55 @@ SHORTEST = 13
 """No card and no key of a known shape is shorter."""
 
 _SHAPES = (
-    (r"eyJ[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]++)+\.?", "eyJ"),  # JWT: RFC 7519, RFC 7516
-    (r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Z0-9])", "AKIA ASIA ABIA ACCA"),
-    (r"gh[pousr]_[A-Za-z0-9_]{16,}+", "ghp_ gho_ ghu_ ghs_ ghr_"),
-    (r"github_pat_[A-Za-z0-9_]{16,}+", "github_pat_"),
-    (r"gl(?:pat|ptt|dt|rt|cbt|soat|ft|agent|imt|oas)-[A-Za-z0-9_.-]{16,}+",
-     "glpat- glptt- gldt- glrt- glcbt- glsoat- glft- glagent- glimt- gloas-"),
-    (r"xox[a-z]-[A-Za-z0-9-]{8,}+", "xox"),
-    (r"xapp-[0-9A-Za-z-]{10,}+", "xapp-"),
-    (r"hooks\.slack\.com/[a-z]{1,16}/[A-Za-z0-9_/+-]{10,}+", "hooks.slack.com"),
-    (r"AIza[A-Za-z0-9_-]{30,}+", "AIza"),
-    (r"ya29\.[A-Za-z0-9_-]{16,}+", "ya29."),
-    (r"GOCSPX-[A-Za-z0-9_-]{16,}+", "GOCSPX-"),
-    (r"[sr]k_(?:live|test)_[A-Za-z0-9]{10,}+", "k_live_ k_test_"),
-    (r"whsec_[A-Za-z0-9+/]{16,}+=*", "whsec_"),
-    (r"sk-(?:(?:ant|proj|svcacct|or|lf)-[A-Za-z0-9_-]{16,}+|[A-Za-z0-9]{32,}+)", "sk-"),
-    (r"npm_[A-Za-z0-9]{30,}+", "npm_"),
-    (r"pypi-[A-Za-z0-9_-]{50,}+", "pypi-"),
-    (r"hf_[A-Za-z0-9]{30,}+", "hf_"),
-    (r"do[op]_v1_[a-f0-9]{40,}+", "_v1_"),
-    (r"shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32,}+", "shpat_ shpca_ shppa_ shpss_"),
-    (r"SG\.[A-Za-z0-9_-]{16,}+\.[A-Za-z0-9_-]{16,}+", "SG."),
-    (r"hv[sbr]\.[A-Za-z0-9_-]{20,}+", "hvs. hvb. hvr."),
-    (r"[0-9]{8,10}:AA[A-Za-z0-9_-]{32,}+", ":AA"),
-    (r"AGE-SECRET-KEY-1[A-Z0-9]{40,}+", "AGE-SECRET-KEY-"),
-    # To its end, or to the text's: a key cut short is a key.
-    (r"-----BEGIN[A-Z0-9 ]{0,40} PRIVATE KEY(?: BLOCK)?-----"
-     r"(?:[^-]++|-(?!----END))*+(?:-----END[A-Z0-9 ]{0,40}(?:-----)?)?", "-----BEGIN"),
-)  # fmt: skip
-NEEDLES = tuple(needle for _, needles in _SHAPES for needle in needles.split())
-"""A text without any of these has no key of a known shape."""
-
-_SHAPE = re.compile("(?<![A-Za-z0-9])(?:" + "|".join([shape for shape, _ in _SHAPES]) + ")")
-_EMAIL = re.compile(
-    r"(?<![\w.+-])[\w.+-]++@(?=[\w-]{1,63}\.)[\w-]++(?:\.[\w-]++)+"  # a dot at the end is none of it
+    r"eyJ[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]++)+\.?",  # JWT: RFC 7519, RFC 7516
+    r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Z0-9])",  # AWS
+    r"AIza[A-Za-z0-9_-]{30,}+",  # Google
+    r"ya29\.[A-Za-z0-9_-]{16,}+",
+    r"GOCSPX-[A-Za-z0-9_-]{16,}+",
+    r"gh[pousr]_[A-Za-z0-9_]{16,}+",  # GitHub
+    r"github_pat_[A-Za-z0-9_]{16,}+",
+    r"gl(?:pa|pt|d|r|cb|soa|f|agen|im)t-[A-Za-z0-9_.-]{16,}+",  # GitLab
+    r"xox[a-z]-[A-Za-z0-9-]{8,}+",  # Slack
+    r"xapp-[0-9A-Za-z-]{10,}+",
+    r"hooks\.slack\.com/[a-z]{1,16}/[A-Za-z0-9_/+-]{10,}+",
+    r"[sr]k_(?:live|test)_[A-Za-z0-9]{10,}+",  # Stripe
+    r"whsec_[A-Za-z0-9+/]{16,}+=*",
+    r"sk-(?:(?:ant|proj|svcacct|or|lf)-[A-Za-z0-9_-]{16,}+|[A-Za-z0-9]{32,}+)",  # OpenAI, ...
+    r"npm_[A-Za-z0-9]{30,}+",
+    r"pypi-[A-Za-z0-9_-]{50,}+",
+    r"hf_[A-Za-z0-9]{30,}+",  # Hugging Face
+    r"do[op]_v1_[a-f0-9]{40,}+",  # DigitalOcean
+    r"shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32,}+",  # Shopify
+    r"SG\.[A-Za-z0-9_-]{16,}+\.[A-Za-z0-9_-]{16,}+",  # SendGrid
+    r"hv[sbr]\.[A-Za-z0-9_-]{20,}+",  # Vault
+    r"[0-9]{8,10}:AA[A-Za-z0-9_-]{32,}+",  # Telegram
+    r"AGE-SECRET-KEY-1[A-Z0-9]{40,}+",
+    # RFC 7468; to its end, or to the text's: a key cut short is a key.
+    r"-----BEGIN[A-Z0-9 ]{0,40} PRIVATE KEY(?: BLOCK)?-----"
+    + r"(?:[^-]++|-(?!----END))*+(?:-----END[A-Z0-9 ]{0,40}(?:-----)?)?",
 )
 
-# A group's first four digits say whose card it is (ISO/IEC 7812); groups of any length follow.
-_CARD = re.compile(r"(?<![0-9])(?<![0-9]\.)(?=([2-68][0-9]{3}(?:[ -]?[0-9]){9,15})(?![0-9]))")
+NEEDLES = {
+    "": ("eyJ", "AKIA", "ASIA", "ABIA", "ACCA", "AIza"),
+    "_": (
+        "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "_pat_", "_live_", "_test_", "whsec_", "npm_",
+        "hf_", "_v1_", "shpat_", "shpca_", "shppa_", "shpss_",
+    ),
+    "-": ("t-", "xox", "xapp-", "sk-", "pypi-", "GOCSPX-", "AGE-SECRET-", "-----BEGIN"),
+    ".": ("ya29.", "SG.", "hvs.", "hvb.", "hvr.", "slack.com/"),
+    ":": (":AA",),
+}  # fmt: skip
+"""What keys of known shapes have in them, by a character that must be there, too."""
+
+
+_SHAPE = re.compile("(?<![A-Za-z0-9])(?:" + "|".join(_SHAPES) + ")")
+_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]++@(?=[\w-]{1,63}\.)[\w-]++(?:\.[\w-]++)+")
+
+# A group's first four digits say whose card it is (ISO/IEC 7812); groups of any length follow. What
+# comes before is looked at after the first digit: most positions are passed over faster so.
+_CARD = re.compile(
+    r"[2-68](?<![0-9][0-9])(?<![0-9]\.[0-9])(?=([0-9]{3}(?:[ -]?[0-9]){9,15})(?![0-9]))"
+)
 _CARD_END = re.compile(r"[ -]?[0-9]+\Z")
 _ISSUER = re.compile(
     r"4(?:[0-9]{12}|[0-9]{15}|[0-9]{18})"  # Visa
@@ -245,11 +256,16 @@ def finder(
         if "--" in text:
             found += _pairs(text, names, _OPTION)
         if " " in text or "\t" in text:
-            found += [match.span(1) for match in _BEARER.finditer(text)]
-            found += [m.span(1) for m in _BASIC.finditer(text) if _is_basic(m[1])]
+            lower = text.lower()
+            if "bearer" in lower:
+                found += [match.span(1) for match in _BEARER.finditer(text)]
+            if "basic" in lower:
+                found += [m.span(1) for m in _BASIC.finditer(text) if _is_basic(m[1])]
         if len(text) >= SHORTEST:
-            if any([needle in text for needle in NEEDLES]):
-                found += [match.span() for match in _SHAPE.finditer(text)]
+            for mark, needles in NEEDLES.items():
+                if mark in text and any([needle in text for needle in needles]):
+                    found += [match.span() for match in _SHAPE.finditer(text)]
+                    break
             if cards:
                 found += find_cards(text)
         if emails and "@" in text:
@@ -326,7 +342,7 @@ def find_cards(text: str) -> list[Span]:
     (ISO/IEC 7812-1, annex B)."""
     found: list[Span] = []
     for match in _CARD.finditer(text):
-        candidate = match[1]
+        candidate = match[0] + match[1]
         while len(candidate) >= SHORTEST:  # the last groups may not belong to it
             digits = candidate.translate(_BLANKS)
             if _ISSUER.fullmatch(digits) and _checks(digits):
