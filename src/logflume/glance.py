@@ -1,6 +1,6 @@
 """Whether many texts, as one piece of JSON, hold anything that could be a secret.
 
-A glance errs on the safe side only: where `secrets.finder` finds something in one of the texts, it
+A glance errs on the safe side only: where a `secrets.Finder` finds something in one of the texts, it
 is not quiet. It costs a few nanoseconds per text, since the bytes of a whole batch are translated
 and searched at once.
 """
@@ -36,7 +36,7 @@ _TELLING = b" \t\\='[]{:"
 
 
 class Glance:
-    """One look at JSON, for what a `finder` with the same settings looks for."""
+    """One look at JSON, for what a `Finder` with the same settings looks for."""
 
     def __init__(self, names: Names, *, cards: bool, emails: bool) -> None:
         self._cards = cards

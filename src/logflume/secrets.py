@@ -9,14 +9,13 @@ from __future__ import annotations
 import binascii
 import re
 from base64 import b64decode
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
-__all__ = ["NEEDLES", "SHORTEST", "STEMS", "Names", "Span", "find_cards", "finder", "words_of"]
+__all__ = ["NEEDLES", "SHORTEST", "STEMS", "Finder", "Names", "Span", "find_cards", "words_of"]
 
 Span = tuple[int, int]
 
-SECRET_NAMES = frozenset(
-    """
+_SECRET_NAMES = """
     password passwords passwd pwd passphrase passcode userpass dbpass mysqlpass smtppass
     token authtoken accesstokens refreshtokens authtokens apitokens
     secret secrets credential credentials creds
@@ -24,22 +23,21 @@ SECRET_NAMES = frozenset(
     accountkey licensekey storagekey functionkey authkey sshkey sessionkey
     authorization cookie cookies setcookie sessionid sessid jsessionid phpsessid
     csrf csrftoken xsrf jwt otp totp cvv cvc ssn amzsignature connectionstring
-    """.split()
-)  # fmt: skip
+"""
+SECRET_NAMES = frozenset(_SECRET_NAMES.split())
 """Secret as any run of whole words in a name, written together: `X-Api-Key`, `dbPassword`."""
 
 SECRET_WHOLE = frozenset({"pass", "auth", "sid", "bearer"})
 """Secret only as a whole name: `auth`, but not `auth_method`."""
 
-ABOUT = frozenset(
-    """
+_ABOUT = """
     count counts total length len size limit budget usage used min max rate cost price
     type kind format algorithm alg version url uri endpoint path file filename dir field name
     names id ids expiry expires expire expired expiration ttl age at in until updated created
     changed rotated status state valid invalid required enabled present missing policy strength
     index position issuer audience scope scopes domain header prefix reset
-    """.split()
-)  # fmt: skip
+"""
+ABOUT = frozenset(_ABOUT.split())
 """A last word that makes a name tell something about a secret: `token_count`, `password_file`."""
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_A-Za-z]+|[A-Z]")
@@ -196,7 +194,7 @@ _SHAPES = (
     r"AGE-SECRET-KEY-1[A-Z0-9]{40,}+",
     # RFC 7468; to its end, or to the text's: a key cut short is a key.
     r"-----BEGIN[A-Z0-9 ]{0,40} PRIVATE KEY(?: BLOCK)?-----"
-    + r"(?:[^-]++|-(?!----END))*+(?:-----END[A-Z0-9 ]{0,40}(?:-----)?)?",
+    r"(?:[^-]++|-(?!----END))*+(?:-----END[A-Z0-9 ]{0,40}(?:-----)?)?",
 )
 
 NEEDLES = {
@@ -234,48 +232,45 @@ _BLANKS = str.maketrans("", "", " -")
 _DOUBLED = bytes.maketrans(b"0123456789", b"0246813579")
 
 
-def finder(
-    names: Names,
-    *,
-    cards: bool,
-    emails: bool,
-    patterns: Iterable[re.Pattern[str]] = (),
-) -> Callable[[str], list[Span]]:
-    """Return a function that finds where the secrets of a text are: in order, apart.
+class Finder:
+    """Finds where the secrets of a text are: spans in order, apart from each other.
 
-    A pattern with a group `secret` means that part of what it matches.
+    A pattern of the user's own with a group `secret` means that part of what it matches.
     """
-    own = list(patterns)
 
-    def find(text: str) -> list[Span]:
+    def __init__(
+        self,
+        names: Names,
+        *,
+        cards: bool,
+        emails: bool,
+        patterns: Iterable[re.Pattern[str]] = (),
+    ) -> None:
+        self._names = names
+        self._cards = cards
+        self._emails = emails
+        self._patterns = [(p, "secret" if "secret" in p.groupindex else 0) for p in patterns]
+
+    def __call__(self, text: str) -> list[Span]:
+        """Return the spans; cheap where there is nothing, since most texts have nothing."""
         found: list[Span] = []
         if "=" in text or ":" in text:
-            found += _pairs(text, names, _PAIR)
+            found += _pairs(text, self._names, _PAIR)
             if "@" in text and "://" in text:
                 found += _urls(text)
         if "--" in text:
-            found += _pairs(text, names, _OPTION)
+            found += _pairs(text, self._names, _OPTION)
         if " " in text or "\t" in text:
-            lower = text.lower()
-            if "bearer" in lower:
-                found += [match.span(1) for match in _BEARER.finditer(text)]
-            if "basic" in lower:
-                found += [m.span(1) for m in _BASIC.finditer(text) if _is_basic(m[1])]
+            found += _schemes(text)
         if len(text) >= SHORTEST:
-            for mark, needles in NEEDLES.items():
-                if mark in text and any([needle in text for needle in needles]):
-                    found += [match.span() for match in _SHAPE.finditer(text)]
-                    break
-            if cards:
+            found += _keys(text)
+            if self._cards:
                 found += find_cards(text)
-        if emails and "@" in text:
+        if self._emails and "@" in text:
             found += [match.span() for match in _EMAIL.finditer(text)]
-        for pattern in own:
-            group = "secret" if "secret" in pattern.groupindex else 0
+        for pattern, group in self._patterns:
             found += [match.span(group) for match in pattern.finditer(text)]
         return _merged(found) if found else found
-
-    return find
 
 
 def _pairs(text: str, names: Names, pattern: re.Pattern[str]) -> Iterator[Span]:
@@ -322,6 +317,24 @@ def _urls(text: str) -> Iterator[Span]:
         alone = not password or password == "x-oauth-basic"
         if user and ((alone and _is_http(match[1])) or len(user) >= _LONE_TOKEN):
             yield match.span(2)
+
+
+def _schemes(text: str) -> list[Span]:
+    """Return what stands behind `Bearer` and `Basic`, without a header's name before it."""
+    found: list[Span] = []
+    lower = text.lower()
+    if "bearer" in lower:
+        found += [match.span(1) for match in _BEARER.finditer(text)]
+    if "basic" in lower:
+        found += [match.span(1) for match in _BASIC.finditer(text) if _is_basic(match[1])]
+    return found
+
+
+def _keys(text: str) -> list[Span]:
+    for mark, needles in NEEDLES.items():
+        if mark in text and any([needle in text for needle in needles]):
+            return [match.span() for match in _SHAPE.finditer(text)]
+    return []
 
 
 def _is_http(scheme: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -13,7 +13,7 @@ from ..exception import ExceptionInfo, Frame
 from ..glance import Glance
 from ..mask import Mask
 from ..record import Record
-from ..secrets import Names, Span, finder, words_of
+from ..secrets import Finder, Names, Span, words_of
 from ..snapshot import SCALARS, safe_str
 from ..template import pieces, render
 
@@ -85,7 +85,7 @@ class Redact:
     ) -> None:
         own = _patterns(patterns)
         is_secret_name = Names(_names("names", names), _names("keep", keep))
-        find = finder(is_secret_name, cards=cards, emails=emails, patterns=own)
+        find = Finder(is_secret_name, cards=cards, emails=emails, patterns=own)
         self._mask = _mask(is_secret_name, find, replacement, hash_key, thorough=bool(own))
         # What patterns of the user's own match, no glance can tell.
         self._glance = None if own else Glance(is_secret_name, cards=cards, emails=emails)
@@ -114,6 +114,7 @@ class Redact:
         try:
             return self._passes(records)
         except Exception:  # it is met again, and told, where the record is redacted
+            self._done.clear()
             return False
 
     # A batch at once.
@@ -147,27 +148,19 @@ class Redact:
 
     def _are_quiet(self, records: Sequence[Record], glance: Glance) -> bool:
         """Whether there is no secret in these, of which nothing is merged or rendered yet."""
-        dicts = [r.call_fields for r in records]
-        fresh: list[dict[str, Any]] = []
-        for given in ([r.bound for r in records], [r.context for r in records]):
-            if given.count(given[0]) == len(given):
-                given = given[:1]
-            for fields in {id(d): d for d in given}.values():
-                known = self._shared.get(id(fields))
-                if known is None:
-                    fresh.append(fields)
-                elif known[1] is not fields:
-                    return False
-        dicts += fresh
+        fresh = self._fresh(records)
+        if fresh is None:
+            return False
+        dicts = [r.call_fields for r in records] + fresh
         names = set().union(*dicts)
         if not names <= self._mask.harmless and not all(map(self._mask.is_harmless, names)):
             return False
         data = _dumps(dicts)
         # What opens and closes the list, opens each object, and stands behind each name.
         least = 2 + len(dicts) + sum(map(len, dicts))
-        if data is None or not glance.is_plain(data, least):
-            if not self._are_quiet_values([d.values() for d in dicts], glance):
-                return False
+        plain = data is not None and glance.is_plain(data, least)
+        if not plain and not self._are_quiet_values([d.values() for d in dicts], glance):
+            return False
         args = [r.args for r in records if r.args]
         if args or not {r.template for r in records} <= self._inert:
             if not self._are_quiet_values(args, glance):
@@ -177,6 +170,20 @@ class Redact:
         for fields in fresh:
             self._share(fields, fields)
         return True
+
+    def _fresh(self, records: Sequence[Record]) -> list[dict[str, Any]] | None:
+        """Return the bound fields and contexts never seen before; None if one has a secret."""
+        fresh: list[dict[str, Any]] = []
+        for given in ([r.bound for r in records], [r.context for r in records]):
+            # All the same, mostly: that is found out by their addresses.
+            same = given.count(given[0]) == len(given)
+            for fields in given[:1] if same else {id(d): d for d in given}.values():
+                known = self._shared.get(id(fields))
+                if known is None:
+                    fresh.append(fields)
+                elif known[1] is not fields:
+                    return None
+        return fresh
 
     def _are_quiet_messages(self, records: Sequence[Record], glance: Glance) -> bool:
         """Whether the messages, and their templates, show no secret that the values do not."""
@@ -434,7 +441,7 @@ def _patterns(given: Iterable[str | re.Pattern[str]]) -> list[re.Pattern[str]]:
 
 def _mask(
     is_secret_name: Names,
-    find: Callable[[str], list[Span]],
+    find: Finder,
     replacement: str,
     hash_key: bytes | None,
     *,
