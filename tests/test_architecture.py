@@ -28,6 +28,7 @@ L0 = {
     "glance",
     "level",
     "mask",
+    "prose",
     "protocols",
     "record",
     "secrets",

@@ -1,8 +1,8 @@
 """Whether many texts, as one piece of JSON, hold anything that could be a secret.
 
-A glance errs on the safe side only: where a `secrets.Finder` finds something in one of the texts, it
-is not quiet. It costs a few nanoseconds per text, since the bytes of a whole batch are translated
-and searched at once.
+A glance errs on the safe side only: where a `secrets.Finder` finds something in one of the texts,
+it is not quiet. It costs a few nanoseconds per text, since the bytes of a whole batch are
+translated and searched at once.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ _LEAST_CARD = 10 ** (SHORTEST - 1)
 _CONTAINERS = frozenset({list, tuple})
 _MOST_KEPT = 4_096
 _LONGEST_KEPT = 512
+_MOST_ROUNDS = 8
 _HASHED = re.compile(r"\[redacted:[0-9a-f]{12}\]")
 
 
@@ -59,10 +60,15 @@ class Mask:
             self.harmless.add(name)
         return True
 
-    def text(self, text: str) -> str:
-        """Return the text itself, or with marks in the place of its secrets."""
-        spans = self._find(text)
-        return self.without(text, self._unmarked(text, spans)) if spans else text
+    def text(self, text: str, found: list[Span] | None = None) -> str:
+        """Return the text itself, or with marks in the place of its secrets; `found` are its
+        spans, if they are known."""
+        for _ in range(_MOST_ROUNDS):  # a mark may be the end that another secret was without
+            spans = self.spans(text) if found is None else found
+            if not spans:
+                break
+            text, found = self.without(text, spans), None
+        return text
 
     def spans(self, text: str) -> list[Span]:
         """Return where there are secrets that are not marks."""

@@ -193,8 +193,7 @@ _SHAPES = (
     r"[0-9]{8,10}:AA[A-Za-z0-9_-]{32,}+",  # Telegram
     r"AGE-SECRET-KEY-1[A-Z0-9]{40,}+",
     # RFC 7468; to its end, or to the text's: a key cut short is a key.
-    r"-----BEGIN[A-Z0-9 ]{0,40} PRIVATE KEY(?: BLOCK)?-----"
-    r"(?:[^-]++|-(?!----END))*+(?:-----END[A-Z0-9 ]{0,40}(?:-----)?)?",
+    r"-----BEGIN[A-Z0-9 ]{0,40} PRIVATE KEY(?: BLOCK)?-----(?:[^-]++|-(?!----END))*+",
 )
 
 NEEDLES = {

@@ -22,9 +22,9 @@ THOROUGH = settings(max_examples=300, deadline=None, suppress_health_check=[Heal
 PIECES = [
     "password", "token", "api_key", "X-Api-Key", "api key", "Authorization", "cookie", "secretary",
     "=", ":", ": ", "==", "=>", " ", "  ", "\t", "\n", "-", "--", "'", '"', '\\"', "{", "}", "[",
-    "]", "(", ")", ",", ";", "&", "?", "/", "@", "://", ".", "\\", "\x1f", "\0", "é", "\u017f", "\u212a",
-    "\ud800", "Bearer", "bearer ", "Basic ", "dXNlcjpwYXNz", "eyJhbGciOiJI", ".eyJzdWIi", ".x",
-    "AKIA", "IOSFODNN7EXAMPLE", "ghp_", "0123456789abcdef", "xoxb-", "12345678", "glpat-",
+    "]", "(", ")", ",", ";", "&", "?", "/", "@", "://", ".", "\\", "\x1f", "\0", "é", "\u017f",
+    "\u212a", "\ud800", "Bearer", "bearer ", "Basic ", "dXNlcjpwYXNz", "eyJhbGciOiJI", ".eyJzdWIi",
+    ".x", "AKIA", "IOSFODNN7EXAMPLE", "ghp_", "0123456789abcdef", "xoxb-", "12345678", "glpat-",
     "4111", "4111111111111111", "411111111111", "1", "0.", "5555-5555-5555-4444", "hunter2",
     "user", "ann", "http", "postgres://u:p@h", "-----BEGIN RSA PRIVATE KEY-----", "a@b.example",
     "[redacted]", "none", "did", "x" * 12, "{user}", "{n}", "{}", "%s", "sk-", "hf_",

@@ -12,37 +12,21 @@ from ..errors import ConfigurationError
 from ..exception import ExceptionInfo, Frame
 from ..glance import Glance
 from ..mask import Mask
+from ..prose import ACTIVE, INERT, SUSPECT, Prose, names_within
 from ..record import Record
-from ..secrets import Finder, Names, Span, words_of
+from ..secrets import Finder, Names, words_of
 from ..snapshot import SCALARS, safe_str
 from ..template import pieces, render
 
 __all__ = ["Redact"]
 
-_MOST_KEPT = 4_096
 _MOST_SHARED = 256
-_LONGEST_KEPT = 512
 _CONTAINERS = frozenset({dict, list, tuple})
 _AS_IT_IS = (
     orjson.OPT_PASSTHROUGH_DATACLASS
     | orjson.OPT_PASSTHROUGH_SUBCLASS
     | orjson.OPT_PASSTHROUGH_DATETIME
 )
-
-_SUSPECT, _ACTIVE, _INERT = range(3)
-"""What a template is: with a secret in its own text; one whose values must be looked at together
-with the text around them; one that adds nothing to its values."""
-
-_HOLES = re.compile(
-    r"(?:\{\w*(?:![rsa])?(?::[^{}]*)?\}|%(?:\(\w+\))?[#0\- +]*\d*(?:\.\d+)?[a-zA-Z])+"
-)
-# Prose before and after a value: a word and blanks, so that neither makes a pair of it.
-_BEFORE = re.compile(
-    r"(?:\A|[\s(])(?!(?:bearer|basic|api|access|private|secret|session)\b)"
-    r"[a-z']++[,;.)!?]*+\s++\(?\Z",
-    re.IGNORECASE,
-)
-_AFTER = re.compile(r"[,;.!?)%]*+(?:\s++\(?[A-Za-z']++(?=[\s,;.!?)]|\Z)|\s*\Z)")
 
 
 class Redact:
@@ -87,11 +71,10 @@ class Redact:
         is_secret_name = Names(_names("names", names), _names("keep", keep))
         find = Finder(is_secret_name, cards=cards, emails=emails, patterns=own)
         self._mask = _mask(is_secret_name, find, replacement, hash_key, thorough=bool(own))
+        self._prose = Prose(self._mask, is_secret_name)
         # What patterns of the user's own match, no glance can tell.
         self._glance = None if own else Glance(is_secret_name, cards=cards, emails=emails)
         # What was looked at before. The dicts are held, so that their ids stay theirs.
-        self._kinds: dict[str, int] = {}
-        self._inert: set[str] = set()
         self._shared: dict[int, tuple[dict[str, Any], dict[str, Any]]] = {}
         self._done: dict[int, tuple[Record, Record]] = {}
 
@@ -162,7 +145,7 @@ class Redact:
         if not plain and not self._are_quiet_values([d.values() for d in dicts], glance):
             return False
         args = [r.args for r in records if r.args]
-        if args or not {r.template for r in records} <= self._inert:
+        if args or not {r.template for r in records} <= self._prose.inert:
             if not self._are_quiet_values(args, glance):
                 return False
             if not self._are_quiet_messages(records, glance):
@@ -187,19 +170,19 @@ class Redact:
 
     def _are_quiet_messages(self, records: Sequence[Record], glance: Glance) -> bool:
         """Whether the messages, and their templates, show no secret that the values do not."""
-        new = {r.template for r in records}.difference(self._kinds)
+        new = {r.template for r in records}.difference(self._prose.kinds)
         # Text without placeholders is looked at as values are: there is much of it, from f-strings.
         prose = [template for template in new if "{" not in template]
         if not self._are_quiet_values([prose], glance):
             return False
         for template in prose:
-            self._keep(template, _INERT)
+            self._prose.keep(template, INERT)
         texts: list[str] = []
         for r in records:
-            kind = self._kind(r.template)
-            if kind == _SUSPECT:
+            kind = self._prose.kind(r.template)
+            if kind == SUSPECT:
                 return False
-            if r.args or (r.call_fields and kind == _ACTIVE):
+            if r.args or (r.call_fields and kind == ACTIVE):
                 texts.append(_rendered(r))
         return self._are_quiet_values([texts], glance)
 
@@ -217,22 +200,6 @@ class Redact:
         return all([self._mask.value(value) is value for value in flat])
 
     # What was looked at before.
-
-    def _kind(self, template: str) -> int:
-        kind = self._kinds.get(template)
-        if kind is None:
-            kind = _SUSPECT if self._mask.spans(template) else _kind_of(template)
-            self._keep(template, kind)
-        return kind
-
-    def _keep(self, template: str, kind: int) -> None:
-        if len(template) <= _LONGEST_KEPT:
-            if len(self._kinds) >= _MOST_KEPT:  # made at run time, from f-strings, say
-                self._kinds.clear()
-                self._inert.clear()
-            self._kinds[template] = kind
-            if kind == _INERT:
-                self._inert.add(template)
 
     def _share(self, given: dict[str, Any], cleaned: dict[str, Any]) -> None:
         """Keep what came of bound fields or a context, which many records have in common."""
@@ -280,16 +247,16 @@ class Redact:
         """Return what must be changed for the message's sake, given what else is changed."""
         if record.rendered is not None and record.rendered != _rendered(record):
             return self._given_message(record, record.rendered)
-        kind = self._kind(record.template)
+        kind = self._prose.kind(record.template)
         if record.args:
             return self._filled_by_args(record, changed)
         if not record.call_fields:  # it is literal
-            return {"template": self._mask.text(record.template)} if kind == _SUSPECT else {}
-        return self._filled_by_fields(record, changed) if kind != _INERT else {}
+            return {"template": self._mask.text(record.template)} if kind == SUSPECT else {}
+        return self._filled_by_fields(record, changed) if kind != INERT else {}
 
     def _given_message(self, record: Record, rendered: str) -> dict[str, Any]:
         """Redact a message that is not what the template makes of the values."""
-        template = self._template(record.template)
+        template = self._prose.without_secrets(record.template)
         found = {} if template is record.template else {"template": template}
         message = self._mask.text(rendered)
         # Given in any case, or else it would be made anew where values change.
@@ -298,7 +265,7 @@ class Redact:
     def _filled_by_args(self, record: Record, changed: dict[str, Any]) -> dict[str, Any]:
         fields = _fields(record, changed)
         found: dict[str, Any] = {}
-        template = self._template(record.template)
+        template = self._prose.without_secrets(record.template)
         if template != record.template:
             found["template"] = template
         text = render(record.template, changed.get("args", record.args), fields)
@@ -312,15 +279,19 @@ class Redact:
         parts = pieces(record.template, fields)
         text = "".join([part for part, _ in parts])
         spans = self._mask.spans(text)
-        tainted = _overlapped(parts, spans)
+        tainted = names_within(parts, spans)
         found: dict[str, Any] = {}
         # What looked like a placeholder is text, if nothing is known by its name.
         strict = not tainted <= fields.keys()
-        template = self._mask.text(record.template) if strict else self._template(record.template)
+        template = (
+            self._mask.text(record.template)
+            if strict
+            else self._prose.without_secrets(record.template)
+        )
         if template != record.template:
             found["template"] = template
         if spans or found:
-            found["message"] = self._mask.without(text, spans)
+            found["message"] = self._mask.text(text, spans)
         for part in ("call_fields", "bound", "context", "fields"):
             given = changed.get(part, record.merged if part == "fields" else getattr(record, part))
             if given and not tainted.isdisjoint(given):
@@ -329,11 +300,6 @@ class Redact:
                     for key, value in given.items()
                 }
         return found
-
-    def _template(self, template: str) -> str:
-        """Redact a template's own text; placeholders are none of it."""
-        spans = [s for s in self._mask.spans(template) if not _HOLES.fullmatch(template, *s)]
-        return self._mask.without(template, spans)
 
     def _exception(self, info: ExceptionInfo) -> ExceptionInfo:
         linked = [info.cause, info.context, *info.group]
@@ -387,33 +353,6 @@ def _rendered(record: Record) -> str:
     if not record.args and not record.call_fields:
         return record.template
     return render(record.template, record.args, _fields(record, {}))
-
-
-def _kind_of(template: str) -> int:
-    """Say whether a template, not suspect in itself, has words and blanks around all values."""
-    texts = [""]
-    for text, name in pieces(template, {}):
-        if name is None:
-            texts[-1] += text
-        else:
-            texts.append("")
-    before, after = texts[:-1], texts[1:]
-    safe = all([_AFTER.match(text) for text in after]) and all(
-        [_BEFORE.search(text) for text in before if text is not before[0] or text]
-    )
-    return _INERT if safe else _ACTIVE
-
-
-def _overlapped(parts: list[tuple[str, str | None]], spans: list[Span]) -> set[str]:
-    """Return the names of the fields whose place in the message is in one of the spans."""
-    names: set[str] = set()
-    start = 0
-    for part, name in parts:
-        end = start + len(part)
-        if name is not None and any([s < end and start < e for s, e in spans]):
-            names.add(name)
-        start = end
-    return names
 
 
 def _names(setting: str, given: Iterable[str]) -> list[str]:
