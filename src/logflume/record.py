@@ -163,12 +163,17 @@ class Record(msgspec.Struct, gc=False, eq=False):
         fields: dict[str, Any] | None = None,
         logger: str | None = None,
         exception: ExceptionInfo | None = None,
+        **captured: Any,
     ) -> Record:
         """Return a copy with these parts changed.
 
-        New fields show in the message too, unless it is given or was already rendered.
+        New fields show in the message too, unless it is given or was already rendered. What was
+        captured (`template`, `args`, `call_fields`, `bound`, `context`) stays in the record unless
+        it is changed itself; then fields and message are made from it anew, if not given.
         """
-        changed = copy_of(self)
+        changed = msgspec.structs.replace(self, **captured) if captured else copy_of(self)
+        if captured:
+            changed.merged = changed.rendered = None
         if level is not None:
             changed.level = level
         if logger is not None:

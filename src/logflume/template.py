@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 from .snapshot import safe_str
 
-__all__ = ["render"]
+__all__ = ["pieces", "render"]
 
 MAX_WIDTH = 256
 MAX_EXPONENT = 1_000
@@ -100,6 +100,18 @@ def render(template: str, args: tuple[Any, ...], fields: Mapping[str, Any]) -> s
 
 
 _MISSING: Any = object()
+
+
+def pieces(template: str, fields: Mapping[str, Any]) -> list[tuple[str, str | None]]:
+    """Return what `render` joins when there are no arguments: each piece of the message with the
+    name of the field it came from, None for the template's own text."""
+    compiled = _compiled.get(template, _MISSING)
+    if compiled is _MISSING:
+        compiled = compile_template(template)
+    parts = compiled[2] if type(compiled) is tuple else compiled
+    if parts is None:
+        return [(template, None)]
+    return [(p, None) if isinstance(p, str) else (p.fill(fields), p.name) for p in parts]
 
 
 def compile_template(template: str) -> Compiled:
