@@ -199,7 +199,7 @@ def test_things_of_ones_own_are_named_by_module_and_attribute() -> None:
     assert first is fourth is fifth is upper
     assert (second.words, third.words, third.loud) == ((), ("a", "b"), True)
     assert list(pipeline.stats().routes) == ["collect", "mine", "callback", "console"]
-    assert list(pipeline._routes)[3].sink._stream is sys.stdout  # type: ignore[attr-defined]
+    assert list(pipeline._routes)[3].sink._outlets[0].stream is sys.stdout  # type: ignore[attr-defined]
 
 
 def test_a_dict_may_hold_the_things_themselves() -> None:

@@ -33,9 +33,11 @@ def json_schema() -> dict[str, Any]:
         "route": _table(Route),
         **{kind.label: _kind(kind) for kind in (SINKS, ENCODERS, PROCESSORS)},
     }
-    for option in options_of(Route).all.values():
-        for member in filter(is_table, option.special):
-            parts[member.__name__] = _table(member)
+    plug_ins = [made for kind in (SINKS, ENCODERS, PROCESSORS) for made in kind.known().values()]
+    for made in (Route, *plug_ins):
+        for option in options_of(made).all.values():
+            for member in filter(is_table, option.special):
+                parts[member.__name__] = _table(member)
     parts["route"]["properties"]["sink"] = _ref("sink")
     parts["route"]["required"] = ["sink"]
     settings = {name: _plain(hint) for name, hint in _hints(Config).items()}
