@@ -317,7 +317,7 @@ class Redact:
         ):
             return info
         frames = [
-            Frame(f.file, f.line, f.function, source)
+            Frame(f.file, f.line, f.function, source, f.span if source == f.source else None)
             for f, source in zip(info.frames, sources, strict=True)
         ]
         group = [member for member in cleaned[2:] if member is not None]
