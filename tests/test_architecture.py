@@ -63,7 +63,7 @@ OUTSIDE = {  # what each part may import beside the standard library
     "logger": set(),
     ENCODERS: {"orjson"},
     PROCESSORS: set(),
-    FILES: {"zstandard"},
+    FILES: {"orjson", "zstandard"},
     "engine": {"anyio"},
     SINKS: {"anyio", "aiofiles"},
 }
