@@ -5,7 +5,8 @@ for types count, too.
     L1  the call site,         L0; pure: no anyio, nothing that does I/O or waits
         processors, encoders
     files                      L0, each other: blocking file work without loops or threads
-    L2  engine, sinks          L0, L1, anyio, sinks also files; the engine knows plug-ins only through protocols
+    L2  engine, sinks          L0, L1, anyio (sinks: files, too); the engine knows plug-ins only
+                               through protocols
 """
 
 from __future__ import annotations
