@@ -93,7 +93,9 @@ class Family:
     def rotated(self) -> list[Path]:
         """Return the rotated files of `path` itself that are not compressed, the oldest first."""
         return sorted(
-            self.path.with_name(name) for name in _names_in(self.path.parent) if self.is_rotated(name)
+            self.path.with_name(name)
+            for name in _names_in(self.path.parent)
+            if self.is_rotated(name)
         )
 
     def last_rotation(self) -> float | None:

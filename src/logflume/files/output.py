@@ -91,7 +91,7 @@ class Output:
     def write(
         self, blocks: Sequence[memoryview], sizes: Sequence[int], nbytes: int
     ) -> tuple[int, OSError | None]:
-        """Append records, rotating wherever that is due: how many were written, and what stopped it.
+        """Append records, rotating where that is due: how many were written, and what stopped it.
 
         `sizes` are the records' lengths in the blocks. No record is ever torn, in no file.
         """
@@ -233,7 +233,7 @@ class Output:
             return
         # Alone in an open file, only this process writes, and it writes whole records. And whether
         # a file is one of lines is seen from what is to be written.
-        if (self._checked == 0 or self._terms.shared) and blocks[-1][-1:] == b"\n":
+        if (self._checked == 0 or self._terms.shared) and bytes(blocks[-1][-1:]) == b"\n":
             self._size = mend(
                 self.path, self._fd, self._size, self._terms.mode, shared=self._terms.shared
             )
@@ -357,3 +357,17 @@ class Output:
         if self._timed:
             self._begin_now()
         return True
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the name of a new file on the disk, too, where folders can be synced."""
+    try:
+        fd = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows opens no folders
+        return
+    try:
+        os.fsync(fd)
+    except OSError:
+        pass
+    finally:
+        os.close(fd)

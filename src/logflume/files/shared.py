@@ -7,6 +7,7 @@ process that ends, however it ends. On network file systems it holds as far as t
 from __future__ import annotations
 
 import os
+import sys
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,14 +15,12 @@ from pathlib import Path
 
 from .naming import NOFOLLOW
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["SideLock", "can_share"]
 
-can_share = fcntl is not None
+can_share = sys.platform != "win32"
 """Whether this system has the locks that sharing a file needs."""
 
 

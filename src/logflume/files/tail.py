@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,10 +18,8 @@ import orjson
 from .append import write_all
 from .naming import NOFOLLOW
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["begun_at", "claim_alone", "mark_in_use", "mend"]
 
@@ -132,7 +131,7 @@ def claim_alone(fd: int) -> bool:
 
 
 def _flock(fd: int, *, exclusive: bool) -> bool:
-    if fcntl is None:
+    if sys.platform == "win32":
         return True
     try:
         fcntl.flock(fd, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
