@@ -98,7 +98,7 @@ class File:
         self._sync_every = _seconds_of(fsync)
         self._rotation = rotation_of(rotation)
         self._retention = retention_of(retention)
-        self._compression = None if compression is None else compression_of(compression)
+        self._compression = compression_of(compression)
         self._template: PathTemplate | None = None
         self._family: Family | None = None
         suffix = self._compression.suffix if self._compression is not None else ""
