@@ -120,7 +120,7 @@ def test_days_on_which_clocks_are_changed(zone: str, rule: str, began: str, want
     assert moment == datetime.fromisoformat(wanted).timestamp()
 
 
-@pytest.mark.parametrize("at", [clock(0), clock(2, 30)], ids=str)
+@pytest.mark.parametrize("at", [clock(0), clock(2, 30), clock(23, 59, 59)], ids=str)
 def test_what_comes_next_depends_on_no_history(zone: str, at: clock) -> None:
     """Wherever in the year a file begins, it ends at the next moment of the one chain."""
     hours = hours_of_year(zone)
