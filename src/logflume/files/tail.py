@@ -41,7 +41,7 @@ def mend(path: Path, fd: int, size: int, mode: int, *, shared: bool) -> int:
 
     A last line without its end gets one, if it is whole or no JSON: nothing is glued to it, and
     nothing is lost. The beginning of a JSON line is moved to a file of its own, `path` + ".torn".
-    A file that another process has in use, too, is left alone: it may just be writing that line.
+    Where another process has the file in use, too, it is ended only: the line may be whole by then.
 
     Raises:
         OSError: the file cannot be changed, on a full disk for example.
@@ -51,27 +51,34 @@ def mend(path: Path, fd: int, size: int, mode: int, *, shared: bool) -> int:
     except OSError:  # ours to write but not to read: nothing can be said about it
         return size
     try:
-        if not os.path.samestat(os.fstat(reader), os.fstat(fd)):
+        if not os.path.samestat(os.fstat(reader), os.fstat(fd)) or _ends_whole(reader, size):
             return size
-        if not size or _read_at(reader, size - 1, 1) == b"\n":
-            return size
-        if not (shared or claim_alone(fd)):
-            return size
+        alone = shared or claim_alone(fd)
         try:
-            size = os.fstat(fd).st_size  # before, somebody else may have been at it
-            line = _last_line(reader, size)
-            if line is not None and _is_torn(line) and _move_aside(path, line, mode):
-                os.ftruncate(fd, size - len(line))
-                return size - len(line)
-            _, error = write_all(fd, [memoryview(b"\n")], 1)
-            if error is not None:
-                raise error
-            return size + 1
+            return _mend(path, fd, reader, mode, alone)
         finally:
             if not shared:
                 mark_in_use(fd)
     finally:
         os.close(reader)
+
+
+def _mend(path: Path, fd: int, reader: int, mode: int, alone: bool) -> int:
+    size = os.fstat(fd).st_size  # somebody else may have been at it before
+    if _ends_whole(reader, size):
+        return size
+    line = _last_line(reader, size) if alone else None
+    if line is not None and _is_torn(line) and _move_aside(path, line, mode):
+        os.ftruncate(fd, size - len(line))
+        return size - len(line)
+    _, error = write_all(fd, [memoryview(b"\n")], 1)
+    if error is not None:
+        raise error
+    return size + 1
+
+
+def _ends_whole(reader: int, size: int) -> bool:
+    return not size or _read_at(reader, size - 1, 1) == b"\n"
 
 
 def _read_at(fd: int, offset: int, count: int) -> bytes:
@@ -81,16 +88,17 @@ def _read_at(fd: int, offset: int, count: int) -> bytes:
 
 def _last_line(reader: int, size: int) -> bytes | None:
     """Return what is behind the last end of a line; None if that is too long for a line."""
-    tail = b""
+    pieces: list[bytes] = []
     start = size
     while start > max(0, size - _FARTHEST):
         step = min(_STEP, start)
         start -= step
-        tail = _read_at(reader, start, step) + tail
-        end = tail.rfind(b"\n", 0, step)
+        piece = _read_at(reader, start, step)
+        end = piece.rfind(b"\n")
+        pieces.append(piece[end + 1 :])
         if end >= 0:
-            return tail[end + 1 :]
-    return tail if not start else None
+            return b"".join(reversed(pieces))
+    return None if start else b"".join(reversed(pieces))
 
 
 def _is_torn(line: bytes) -> bool:
