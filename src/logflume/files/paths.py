@@ -30,7 +30,7 @@ _ROOM = 56
 
 _DIRECTIVES = {"Y": 4, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2, "j": 3, "V": 2, "G": 4}
 _FORMATS = {"date": "%Y-%m-%d", "time": "%H-%M-%S"}
-_DIRECTIVE = re.compile("%(.)")
+_DIRECTIVE = re.compile("(?s)%(.?)")
 
 # Also what Windows does not take, so that names are the same everywhere, and what makes a name look
 # like another one (bidirectional controls).
@@ -77,7 +77,7 @@ class PathTemplate:
             if parts in ([".."], ["."], []):
                 raise _refusal(text)
         *_, last = self._segments[-1]
-        self._suffix = split_name(last)[1] if isinstance(last, str) else ""
+        self._suffix = split_name(f"_{last}")[1] if isinstance(last, str) else ""
         holes = [part for parts in self._segments for part in parts if isinstance(part, _Hole)]
         self._text_of = [hole.text_of for hole in holes]
         self.is_dated = any(hole.pattern for hole in holes)
@@ -197,11 +197,10 @@ def _name(parts: _Filled, longest: int, suffix: str) -> str:
     texts = [part if isinstance(part, str) else _quote(part[1]) or "_" for part in parts]
     name = "".join(texts)
     if name.startswith(".") and not isinstance(parts[0], str):
-        name = _escape_dots(name, len(name) - len(name.lstrip(".")))
+        visible = name.lstrip(".")
+        name = "%2E" * (len(name) - len(visible)) + visible
     if name.endswith((".", " ")) and not isinstance(parts[-1], str):
         name = f"{name[:-1]}%{ord(name[-1]):02X}"
-    if name in (".", ".."):
-        name = _escape_dots(name, len(name))
     if _DEVICE.match(name):
         name = f"%{ord(name[0]):02X}{name[1:]}"
     raw = name.encode("utf-8", "surrogateescape")
@@ -218,10 +217,6 @@ def _quote(value: str) -> str:
 
 def _percent(match: re.Match[str]) -> str:
     return "".join(f"%{byte:02X}" for byte in match[0].encode("utf-8", "surrogatepass"))
-
-
-def _escape_dots(name: str, count: int) -> str:
-    return "%2E" * count + name[count:]
 
 
 def _pattern(parts: _Filled, name: str) -> str:
