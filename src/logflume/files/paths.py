@@ -195,12 +195,12 @@ _Filled = Sequence["str | tuple[_Hole, str]"]
 def _name(parts: _Filled, longest: int, suffix: str) -> str:
     """Return the name of a file or folder."""
     texts = [part if isinstance(part, str) else _quote(part[1]) or "_" for part in parts]
+    if not isinstance(parts[0], str):
+        visible = texts[0].lstrip(".")
+        texts[0] = "%2E" * (len(texts[0]) - len(visible)) + visible
+    if not isinstance(parts[-1], str) and texts[-1].endswith((".", " ")):
+        texts[-1] = f"{texts[-1][:-1]}%{ord(texts[-1][-1]):02X}"
     name = "".join(texts)
-    if name.startswith(".") and not isinstance(parts[0], str):
-        visible = name.lstrip(".")
-        name = "%2E" * (len(name) - len(visible)) + visible
-    if name.endswith((".", " ")) and not isinstance(parts[-1], str):
-        name = f"{name[:-1]}%{ord(name[-1]):02X}"
     if _DEVICE.match(name):
         name = f"%{ord(name[0]):02X}{name[1:]}"
     raw = name.encode("utf-8", "surrogateescape")
