@@ -48,7 +48,7 @@ def in_folder(folder: Path) -> dict[str, bytes]:
 
 
 class Clock:
-    """A clock that is set by hand, in seconds since the epoch, by default UTC's 1 May 2026, noon."""
+    """A clock that is set by hand: POSIX time, at first noon of 1 May 2026 in UTC."""
 
     def __init__(self, now: float = datetime(2026, 5, 1, 12, tzinfo=UTC).timestamp()) -> None:
         self.now = now

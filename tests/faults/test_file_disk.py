@@ -1,4 +1,4 @@
-"""Disks that are full, slow in taking, or broken: whole lines, each once, and every loss counted."""
+"""Disks that are full, slow in taking, or broken: whole lines, each once, all losses counted."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ async def test_a_full_disk_is_gone_on_with_when_it_has_room(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX")
 def test_a_limit_of_the_system_leaves_whole_lines(tmp_path: Path) -> None:
-    """A file that may not grow (`ulimit -f`) ends with a whole line; the rest is counted as lost."""
+    """A file that may not grow (`ulimit -f`) ends with a whole line; the rest counts as lost."""
     path = tmp_path / "app.jsonl"
     code = """if True:
         import resource, sys

@@ -1,4 +1,4 @@
-"""Paths with placeholders: which file a record goes to, and that no value leads out of its folder."""
+"""Paths with placeholders: which file a record goes to, and that no value leads out of a folder."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ async def test_a_torn_tail_is_mended(
     path = tmp_path / "app.jsonl"
     with may_block():
         path.write_bytes(WHOLE + tail)
-    sink = File(path, **settings)  # type: ignore[arg-type]
+    sink = File(path, **settings)
     await sink.open()
     assert read(path) == WHOLE + tail
     await sink.send(batch_of(NEW))
