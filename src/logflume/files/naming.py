@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 from .retention import OldFile
@@ -52,14 +53,32 @@ class Family:
         self.suffix = split_name(path.name)[1] if suffix is None else suffix
         self._stem = path.name[: len(path.name) - len(self.suffix)]
         self._archives = (*ARCHIVES, archive_suffix) if archive_suffix else ARCHIVES
-        archive = "|".join(map(re.escape, self._archives))
-        end = f"{re.escape(self.suffix)}(?P<archive>{archive})?"
-        *folders, last = patterns or [re.escape(self._stem)]
-        self._folders = [re.compile(pattern) for pattern in folders]
-        self._names = re.compile(f"(?:{last})(?:{_STAMP})?{end}")
-        self._own = re.compile(re.escape(self._stem) + _STAMP + end)
+        *folders, self._last_pattern = patterns or [re.escape(self._stem)]
+        self._folder_patterns = folders
         self._dated = bool(patterns)
         self._last = (0, 0)
+
+    # Compiled when they are needed: a file that is not rotated pays for none of them.
+
+    @cached_property
+    def _names(self) -> re.Pattern[str]:
+        """What files of the family are called, whatever their date."""
+        return re.compile(f"(?:{self._last_pattern})(?:{_STAMP})?{self._end}")
+
+    @cached_property
+    def _own(self) -> re.Pattern[str]:
+        """What `path` is called when it was rotated."""
+        return re.compile(re.escape(self._stem) + _STAMP + self._end)
+
+    @cached_property
+    def _end(self) -> str:
+        archive = "|".join(map(re.escape, self._archives))
+        return f"{re.escape(self.suffix)}(?P<archive>{archive})?"
+
+    @cached_property
+    def _folders(self) -> list[re.Pattern[str]]:
+        """What the folders of other dates are called, from the outermost one on."""
+        return [re.compile(pattern) for pattern in self._folder_patterns]
 
     def is_rotated(self, name: str) -> bool:
         """Whether this is the name of a file that `path` was rotated into, not yet compressed."""

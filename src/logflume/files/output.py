@@ -166,7 +166,7 @@ class Output:
         self._cut_to = None
         self._began = None
 
-    def _let_go(self) -> None:
+    def _let_go(self, *, at_once: bool = False) -> None:
         """Leave a file that is no longer the path's: what is in it shall be kept, too."""
         fd, self._fd = self._fd, -1
         unsynced, self._unsynced = self._unsynced, False
@@ -180,7 +180,7 @@ class Output:
             finally:
                 os.close(fd)
 
-        if unsynced:
+        if unsynced and not at_once:  # another thread has the time for that
             self._terms.later(close)
         else:
             close()
@@ -341,7 +341,7 @@ class Output:
         try:
             target = self.family.claim(self._terms.clock())
             if os.name == "nt":  # there, open files cannot be renamed
-                self._let_go()
+                self._let_go(at_once=True)
             os.replace(self.path, target)
         except OSError as error:
             if target is not None:
