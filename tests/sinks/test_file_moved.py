@@ -119,6 +119,6 @@ async def test_a_pipe_is_written_to_as_it_is(tmp_path: Path) -> None:
 
 def test_sharing_without_locks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is no `flock`, `shared` is an error that says so."""
-    monkeypatch.setattr("logflume.sinks.file.can_share", False)
+    monkeypatch.setattr("logflume.files.shared.can_share", False)
     with pytest.raises(ConfigurationError, match=r"File\.shared.*flock"):
         File("app.jsonl", shared=True)

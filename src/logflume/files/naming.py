@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .retention import OldFile
+if TYPE_CHECKING:
+    from .retention import OldFile
 
 __all__ = ["ARCHIVES", "NOFOLLOW", "Family", "split_name"]
 
@@ -128,6 +130,8 @@ class Family:
 
         Links and anything else that is no plain file never belong to it.
         """
+        from .retention import OldFile  # loaded by whoever asks for old files
+
         found = []
         for entry in self._walk(self.path.parents[len(self._folders)], 0):
             match = self._names.fullmatch(entry.name)

@@ -16,13 +16,15 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .append import cut_out, whole_records, write_all
 from .naming import NOFOLLOW, Family
-from .rotation import Rotation
 from .shared import SideLock
 from .tail import BINARY, begun_at, mark_in_use, mend
+
+if TYPE_CHECKING:
+    from .rotation import Rotation
 
 __all__ = ["Output", "Terms"]
 

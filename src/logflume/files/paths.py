@@ -20,7 +20,7 @@ from ..record import Record, process_id
 from ..snapshot import safe_str
 from .naming import Family, split_name
 
-__all__ = ["PathTemplate", "is_template"]
+__all__ = ["PathTemplate"]
 
 LONGEST = 255
 """Bytes that the name of a file or folder may have."""
@@ -38,11 +38,6 @@ _UNSAFE = re.compile(
     '[\0-\x1f\x7f-\x9f/\\\\%:*?"<>|\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]'
 )
 _DEVICE = re.compile(r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?=\.|$)")
-
-
-def is_template(path: str) -> bool:
-    """Whether a path has placeholders (or doubled braces, which stand for single ones)."""
-    return "{" in path or "}" in path
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,24 +13,29 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ..encoders.json import Json
 from ..engine.backend import Worker, in_trio
 from ..engine.batch import Batch, positive
 from ..engine.news import tell_on_stderr
 from ..errors import ConfigurationError, Rejected, Retryable
-from ..files.compression import compression_of
-from ..files.naming import Family
-from ..files.output import Output, Terms
-from ..files.paths import PathTemplate, is_template
-from ..files.retention import retention_of
-from ..files.rotation import rotation_of
-from ..files.shared import can_share
-from ..files.spread import Spread, Written
-from ..files.upkeep import Upkeep
 from ..protocols import SinkBatch
 from ..record import Record
+
+# What files are made of is imported where a sink is made, and only what that one needs: together it
+# takes as long as all of logflume, and most programs begin with a console. Never in a pipeline's
+# thread, though: were the process forked meanwhile, the child would have half of it for ever. What
+# `open` imports has been imported by then.
+if TYPE_CHECKING:
+    from ..files.compression import Compression
+    from ..files.naming import Family
+    from ..files.output import Output
+    from ..files.paths import PathTemplate
+    from ..files.retention import Retention
+    from ..files.rotation import Rotation
+    from ..files.spread import Spread, Written
+    from ..files.upkeep import Upkeep
 
 __all__ = ["File"]
 
@@ -88,6 +93,12 @@ class File:
         shared: bool = False,
         max_open: int = 64,
     ) -> None:
+        from aiofiles.os import wrap
+
+        from ..files.naming import Family
+        from ..files.output import Terms
+        from ..files.shared import can_share
+
         text = _path_text(path)
         if not isinstance(mode, int) or isinstance(mode, bool) or not 0 <= mode <= 0o777:
             raise ConfigurationError.of("File.mode", mode, "permissions from 0 to 0o777")
@@ -96,22 +107,19 @@ class File:
             raise ConfigurationError.of("File.shared", shared, accepted)
         positive("File.max_open", max_open, whole=True)
         self._sync_every = _seconds_of(fsync)
-        self._rotation = rotation_of(rotation)
-        self._retention = retention_of(retention)
-        self._compression = compression_of(compression)
-        self._template: PathTemplate | None = None
-        self._family: Family | None = None
+        self._rotation, self._retention, self._compression = rules = _rules_of(
+            rotation, retention, compression
+        )
+        self._needs_upkeep = any(rules[1:])
         suffix = self._compression.suffix if self._compression is not None else ""
-        if is_template(text):
-            self._template = PathTemplate(text, suffix)
+        self._template = _template_of(text, suffix)
+        self._family = None if self._template else Family(Path(text), archive_suffix=suffix)
+        if self._template is not None:
             self.wants_blocks = False  # which file it is is seen from the record
-        else:
-            self._family = Family(Path(text), archive_suffix=suffix)
-        if not self._rotation:
-            dated = self._template is not None and self._template.is_dated
+        if self._rotation is None:
             if self._compression is not None:
                 raise ConfigurationError.of("File.compression", compression, "with rotation only")
-            if self._retention and not dated:
+            if self._retention and not (self._template and self._template.is_dated):
                 accepted = "with rotation, or a date in the path"
                 raise ConfigurationError.of("File.retention", retention, accepted)
         self.path = Path(text)
@@ -126,18 +134,14 @@ class File:
         }
         self._terms = Terms(
             mode=mode,
-            rotation=self._rotation or None,
+            rotation=self._rotation,
             fsync=fsync == "batch",
             durable=fsync != "never",
             shared=shared,
-            follow=not self._rotation,
+            follow=self._rotation is None,
             tell=self._tell,
         )
         self._max_open = max_open
-        # Not with the module: it takes as long as all of logflume. Not in a pipeline's thread: were
-        # the process forked meanwhile, the child would have half of it for ever.
-        from aiofiles.os import wrap
-
         self._wrap: Callable[..., Any] = wrap
         self._worker: Worker | None = None
         self._upkeep: Upkeep | None = None
@@ -153,25 +157,20 @@ class File:
 
     async def open(self) -> None:
         """Create what is missing, open the file for appending, and start looking after old ones."""
+        from ..files.output import Output
+
         self._forget()
         self._worker = Worker(f"logflume file {self.name}")
-        if self._retention or self._compression is not None or self._terms.durable:
+        if self._needs_upkeep or self._terms.durable:
             self._upkeep_worker = Worker(f"logflume upkeep {self.name}")
-            self._upkeep = Upkeep(
-                self._retention or None,
-                self._compression,
-                mode=self._terms.mode,
-                shared=self._terms.shared,
-                clock=self._terms.clock,
-                is_open=self._is_open,
-                tell=self._tell,
-                stop=self._stop.is_set,
-            )
+        if self._needs_upkeep:
+            self._upkeep = self._new_upkeep()
         terms = replace(self._terms, rotated=self._after_rotation, later=self._later)
         if self._family is not None:
             self._output = Output(self._family, terms)
-        else:
-            assert self._template is not None
+        elif self._template is not None:
+            from ..files.spread import Spread
+
             self._spread = Spread(self._template, terms, self._max_open, self._tidy)
         await self._in_thread(self._open)
         if self._sync_every is not None:
@@ -245,6 +244,20 @@ class File:
         if in_trio():
             return await self._worker.run(function, *args)
         return cast("T", await self._wrap(function)(*args, executor=self._worker))
+
+    def _new_upkeep(self) -> Upkeep:
+        from ..files.upkeep import Upkeep
+
+        return Upkeep(
+            self._retention,
+            self._compression,
+            mode=self._terms.mode,
+            shared=self._terms.shared,
+            clock=self._terms.clock,
+            is_open=self._is_open,
+            tell=self._tell,
+            stop=self._stop.is_set,
+        )
 
     def _forget(self) -> None:
         """Begin anew, as after a fork: what was open is the parent's, and so are the threads."""
@@ -327,6 +340,33 @@ def _path_text(path: object) -> str:
     if not isinstance(text, str) or "\0" in text:
         raise ConfigurationError.of("File.path", path, "a path of text, without NUL")
     return text
+
+
+def _template_of(text: str, suffix: str) -> PathTemplate | None:
+    if "{" not in text and "}" not in text:
+        return None
+    from ..files import spread  # noqa: F401 - for `open`
+    from ..files.paths import PathTemplate
+
+    return PathTemplate(text, suffix)
+
+
+def _rules_of(
+    rotation: Any, retention: Any, compression: Any
+) -> tuple[Rotation | None, Retention | None, Compression | None]:
+    """Read the settings about rotated files; None for those that are not given."""
+    rotate = retain = compress = None
+    if rotation is not None:
+        from ..files.rotation import rotation_of
+
+        rotate = rotation_of(rotation)
+    if retention is not None or compression is not None:
+        from ..files import upkeep  # noqa: F401 - for `open`
+        from ..files.compression import compression_of
+        from ..files.retention import retention_of
+
+        retain, compress = retention_of(retention) or None, compression_of(compression)
+    return rotate, retain, compress
 
 
 def _seconds_of(fsync: object) -> float | None:
