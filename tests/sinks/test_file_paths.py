@@ -267,3 +267,17 @@ async def test_what_is_hopeless_is_rejected_by_position(tmp_path: Path) -> None:
     await sink.aclose()
     assert caught.value.records == [1, 3]
     assert in_folder(tmp_path) == {"a.log": b"0\n", "c.log": b"2\n"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links of POSIX")
+async def test_a_link_where_a_value_leads_is_not_followed(tmp_path: Path) -> None:
+    """What records decide never writes through a symbolic link."""
+    with may_block():
+        (tmp_path / "ann.log").symlink_to(tmp_path / "victim")
+    sink = File(tmp_path / "{user}.log")
+    await sink.open()
+    with pytest.raises(Rejected, match="symbolic links"):
+        await sink.send(batch_to([record_of("said", user="ann")], b"1\n"))
+    await sink.aclose()
+    with may_block():
+        assert not (tmp_path / "victim").exists()

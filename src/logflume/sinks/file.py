@@ -65,7 +65,7 @@ class File:
         rotation: when the file is moved away and a new one begun: a size, which no file exceeds but
             by a single larger record, a time, a function, or a list of these. It is looked at
             before each batch: without records nothing is rotated, and no file is without records.
-            A file that is rotated may not be a symbolic link.
+            Only a file without rotation or placeholders may be a symbolic link.
         retention: which rotated files are deleted, after each rotation and at the start: all but so
             many, those of a certain age, or what is too much in size. Nothing else is touched.
         compression: how rotated files are compressed, in a thread of its own.
@@ -97,14 +97,9 @@ class File:
 
         from ..files.naming import Family
         from ..files.output import Terms
-        from ..files.shared import can_share
 
         text = _path_text(path)
-        if not isinstance(mode, int) or isinstance(mode, bool) or not 0 <= mode <= 0o777:
-            raise ConfigurationError.of("File.mode", mode, "permissions from 0 to 0o777")
-        if not isinstance(shared, bool) or (shared and not can_share):
-            accepted = "True or False" if can_share else "False: this system has no `flock`"
-            raise ConfigurationError.of("File.shared", shared, accepted)
+        _check(mode, shared)
         positive("File.max_open", max_open, whole=True)
         self._sync_every = _seconds_of(fsync)
         self._rotation, self._retention, self._compression = rules = _rules_of(
@@ -138,7 +133,7 @@ class File:
             fsync=fsync == "batch",
             durable=fsync != "never",
             shared=shared,
-            follow=self._rotation is None,
+            follow=self._rotation is None and self._template is None,
             tell=self._tell,
         )
         self._max_open = max_open
@@ -367,6 +362,16 @@ def _rules_of(
 
         retain, compress = retention_of(retention) or None, compression_of(compression)
     return rotate, retain, compress
+
+
+def _check(mode: object, shared: object) -> None:
+    from ..files.shared import can_share
+
+    if not isinstance(mode, int) or isinstance(mode, bool) or not 0 <= mode <= 0o777:
+        raise ConfigurationError.of("File.mode", mode, "permissions from 0 to 0o777")
+    if not isinstance(shared, bool) or (shared and not can_share):
+        accepted = "True or False" if can_share else "False: this system has no `flock`"
+        raise ConfigurationError.of("File.shared", shared, accepted)
 
 
 def _seconds_of(fsync: object) -> float | None:
