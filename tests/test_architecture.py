@@ -75,7 +75,7 @@ OUTSIDE = {  # what each part may import beside the standard library
     ENCODERS: {"msgspec", "orjson", "rich"},
     # Redaction: one dump shows the values of a whole batch. OpenTelemetry's API does no I/O.
     PROCESSORS: {"opentelemetry", "orjson"},
-    FILES: {"zstandard"},
+    FILES: {"orjson", "zstandard"},
     "engine": {"anyio"},
     SINKS: {"anyio", "aiofiles", "rich"},
     CONFIG: {"msgspec", "watchfiles"},

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import stat
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import logflume.sinks.file as file_module
-from logflume import ConfigurationError, Pipeline, Retry, Retryable, Route, SinkBatch, get_logger
+from logflume import ConfigurationError, Pipeline, Retry, Retryable, Route, get_logger
 from logflume.encoders import Console
 from logflume.sinks import File, as_sink
+from tests.disk import Disk, batch_of, read
 from tests.fakes import may_block
 
 log = get_logger("tests.file")
-
-
-def read(path: Path) -> bytes:
-    with may_block():
-        return path.read_bytes()
-
-
-def batch_of(*lines: bytes, in_blocks: int = 1) -> SinkBatch:
-    """Make a batch of lines, joined to blocks of so many."""
-    blocks = [
-        memoryview(b"".join(lines[at : at + in_blocks])) for at in range(0, len(lines), in_blocks)
-    ]
-    return SinkBatch(blocks=blocks, sizes=[*map(len, lines)], nbytes=sum(map(len, lines)))
 
 
 async def test_records_are_lines_of_json(tmp_path: Path) -> None:
@@ -93,34 +79,6 @@ async def test_any_number_of_blocks_is_written_whole(tmp_path: Path, in_blocks: 
     await sink.send(batch_of(*lines, in_blocks=in_blocks))
     await sink.aclose()
     assert read(sink.path) == b"".join(lines)
-
-
-class Disk:
-    """A disk that takes so many bytes at a time, and is full after so many.
-
-    Each time it has said so, `freed` bytes become free.
-    """
-
-    def __init__(
-        self, monkeypatch: pytest.MonkeyPatch, *, at_a_time: int, room: int, freed: int = 0
-    ) -> None:
-        self.room = room
-        self.freed = freed
-        self.at_a_time = at_a_time
-        self._write: Callable[..., int] = os.write
-        for name in ("write", "writev"):
-            monkeypatch.setattr(os, name, getattr(self, name), raising=False)
-
-    def write(self, fd: int, data: Any) -> int:
-        taken = bytes(data)[: min(self.at_a_time, self.room)]
-        if not taken:
-            self.room = self.freed
-            raise OSError(errno.ENOSPC, "No space left on device")
-        self.room -= len(taken)
-        return self._write(fd, taken)
-
-    def writev(self, fd: int, blocks: list[memoryview]) -> int:
-        return self.write(fd, b"".join(blocks))
 
 
 @pytest.mark.parametrize("at_a_time", [1, 4, 7, 10**6])

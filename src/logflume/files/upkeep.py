@@ -1,0 +1,140 @@
+"""What is done with rotated files, behind the back of the one that is written: archive, delete.
+
+Its methods block, for seconds even. A sink calls them in one thread, which is not the one it
+writes in.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from .compression import Compression, recover
+from .naming import Family
+from .retention import Retention
+from .shared import SideLock
+
+__all__ = ["Upkeep"]
+
+PAUSE = 0.05
+"""Seconds until a lock that another process holds is asked for again."""
+
+
+class Upkeep:
+    """Compresses rotated files and deletes what retention gives up. Nothing here raises.
+
+    `is_open` says which files are still written to, `tell` is told what went wrong, `stop` says
+    that there is no more time: what is not compressed then is left for the next `tidy`.
+    """
+
+    def __init__(
+        self,
+        retention: Retention | None,
+        compression: Compression | None,
+        *,
+        mode: int,
+        shared: bool,
+        clock: Callable[[], float],
+        is_open: Callable[[Path], bool],
+        tell: Callable[[str], None],
+        stop: Callable[[], bool],
+    ) -> None:
+        self._retention = retention
+        self._compression = compression
+        self._mode = mode
+        self._shared = shared
+        self._clock = clock
+        self._is_open = is_open
+        self._tell = tell
+        self._stop = stop
+
+    def tidy(self, family: Family, left: Sequence[Path]) -> None:
+        """Mend what a crash left, compress what is left over, and let retention have its way.
+
+        `left` are the rotated files that were there when the sink was opened: one rotated since
+        then is dealt with by `rotated`, and may not even be in its place yet.
+        """
+        self._alone(family, lambda: self._tidy(family, left))
+
+    def rotated(self, family: Family, path: Path) -> None:
+        """Compress a rotated file, and let retention have its way."""
+        self._alone(family, lambda: self._keep([path], family))
+
+    def _tidy(self, family: Family, left: Sequence[Path]) -> None:
+        if self._compression is not None:
+            try:
+                recover(family.path.parent, family.is_rotated, self._stop)
+            except Exception as error:
+                self._tell(f"{family.path}: not recovered: {_describe(error)}")
+        self._keep(left, family)
+
+    def _keep(self, paths: Sequence[Path], family: Family) -> None:
+        # What is to be deleted need not be compressed; what is compressed may be kept for longer.
+        self._retain(family)
+        if self._compression is not None:
+            for path in paths:
+                self._compress(path, self._compression)
+            self._retain(family)
+
+    def _alone(self, family: Family, work: Callable[[], None]) -> None:
+        """Do something while no other process does it for the same file."""
+        if not self._shared:
+            if not self._stop():
+                work()
+            return
+        lock = SideLock(family.path, self._mode, "upkeep")
+        try:
+            while not self._stop():
+                with lock.held_if_free() as free:
+                    if free:
+                        work()
+                        return
+                time.sleep(PAUSE)
+        except OSError as error:
+            self._tell(f"{lock.path}: {_describe(error)}")
+        finally:
+            lock.close()
+
+    def _compress(self, path: Path, compression: Compression) -> None:
+        try:
+            if not self._stop() and path.stat().st_size:
+                compression.compress(path, self._mode, self._stop)
+        except FileNotFoundError:  # deleted, or compressed by another process
+            pass
+        except Exception as error:
+            self._tell(f"{path}: not compressed: {_describe(error)}")
+
+    def _retain(self, family: Family) -> None:
+        if self._retention is None or self._stop():
+            return
+        try:
+            files = family.old_files(self._is_open)
+            known = {file.path for file in files}
+            doomed = self._retention.doomed(files, self._clock())
+        except Exception as error:  # a rule of the user's own
+            self._tell(f"{family.path}: retention failed: {_describe(error)}")
+            return
+        for file in doomed:
+            if file.path in known:
+                self._delete(file.path, family)
+
+    def _delete(self, path: Path, family: Family) -> None:
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self._tell(f"{path}: not deleted: {_describe(error)}")
+            return
+        for folder in family.folders_of(path):
+            try:
+                os.rmdir(folder)
+            except OSError:  # not empty
+                return
+
+
+def _describe(error: Exception) -> str:
+    text = error.strerror if isinstance(error, OSError) else None
+    return text or f"{type(error).__name__}: {error}"

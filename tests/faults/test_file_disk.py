@@ -1,0 +1,260 @@
+"""Disks that are full, slow in taking, or broken: whole lines, each once, all losses counted."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from logflume import Pipeline, Retry, Retryable, Route, get_logger
+from logflume.sinks import File
+from tests.disk import Disk, batch_of, in_folder, read
+from tests.fakes import may_block
+
+log = get_logger("tests.file")
+PATIENT = Retry(attempts=1_000, initial=0.001, maximum=0.005)
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """Mount a disk of this size, if this user may."""
+    with may_block():
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+        if shutil.which("mount") is None or subprocess.run(command, check=False).returncode:
+            pytest.skip("this user may not mount")
+    try:
+        yield folder
+    finally:
+        with may_block():
+            subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts of Linux")
+@pytest.mark.parametrize("settings", [{}, {"rotation": "20 kB"}, {"shared": True}], ids=repr)
+async def test_a_full_disk_is_gone_on_with_when_it_has_room(
+    tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    """A real disk fills up: nothing is torn, and what waited is written when somebody cleans up."""
+    with small_disk(tmp_path / "disk", "256k") as disk:
+        ballast = disk / "ballast"
+        with may_block():
+            ballast.write_bytes(b"x" * 150_000)
+        route = Route(File(disk / "app.jsonl", **settings), retry=PATIENT)
+        async with Pipeline(route) as pipeline:
+            for n in range(500):
+                await log.ainfo("n={n}", n=n)
+            with anyio.fail_after(20):
+                while "No space left" not in (route.account.counts().last_error or ""):
+                    await anyio.sleep(0.001)
+            for name, text in in_folder(disk).items():
+                assert name == "ballast" or text.endswith(b"\n") or not text
+            with may_block():
+                ballast.unlink()
+            await pipeline.flush()
+            counts = pipeline.stats().routes["app.jsonl"]
+        files = in_folder(disk)
+    files.pop(".app.jsonl.lock", None)
+    found = [
+        json.loads(line)["fields"]["n"] for text in files.values() for line in text.splitlines()
+    ]
+    assert found == list(range(500))
+    assert counts.delivered == 500
+    assert counts.retries > 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX")
+def test_a_limit_of_the_system_leaves_whole_lines(tmp_path: Path) -> None:
+    """A file that may not grow (`ulimit -f`) ends with a whole line; the rest counts as lost."""
+    path = tmp_path / "app.jsonl"
+    code = """if True:
+        import resource, sys
+        from logflume import Pipeline, Retry, Route, get_logger
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+        retry = Retry(attempts=2, initial=0.001, maximum=0.001)
+        with Pipeline(Route(sys.argv[1], retry=retry)) as pipeline:
+            for n in range(200):
+                get_logger("app").info("n={n}", n=n)
+            pipeline.complete()
+        counts = pipeline.stats().routes["app.jsonl"]
+        assert counts.balanced and not counts.pending
+        print(counts.delivered)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    lines = path.read_bytes().splitlines(keepends=True)
+    assert [json.loads(line)["fields"]["n"] for line in lines] == list(range(int(done.stdout)))
+    assert 8_000 < path.stat().st_size <= 10_000
+
+
+@pytest.mark.parametrize("rotation", [None, 8])
+async def test_a_torn_record_that_cannot_be_cut_is_cut_before_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rotation: int | None
+) -> None:
+    """A disk that takes half a record and then does not even shorten the file: no torn line."""
+    sink = File(tmp_path / "app.jsonl", rotation=rotation)
+    await sink.open()
+    await sink.send(batch_of(b"one\n"))
+
+    def refuse(fd: int, size: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        Disk(broken, at_a_time=10, room=2)
+        broken.setattr(os, "ftruncate", refuse)
+        for _ in range(2):
+            with pytest.raises(Retryable):
+                await sink.send(batch_of(b"two\n"))
+        assert read(sink.path) == b"one\ntw"
+    await sink.send(batch_of(b"two\n"))
+    await sink.aclose()
+    assert read(sink.path) == b"one\ntwo\n"
+
+
+async def test_a_torn_record_of_one_process_is_mended_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same with a shared file: whoever writes next looks at its end."""
+    one, two = (File(tmp_path / "app.jsonl", shared=True) for _ in range(2))
+    await one.open()
+    await two.open()
+    await one.send(batch_of(b'{"one":1}\n'))
+
+    def refuse(fd: int, size: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        Disk(broken, at_a_time=10, room=2)
+        broken.setattr(os, "ftruncate", refuse)
+        with pytest.raises(Retryable):
+            await one.send(batch_of(b'{"two":2}\n'))
+    await two.send(batch_of(b'{"three":3}\n'))
+    await one.send(batch_of(b'{"two":2}\n'))
+    for sink in (one, two):
+        await sink.aclose()
+    assert read(one.path) == b'{"one":1}\n{"three":3}\n{"two":2}\n'
+
+
+@pytest.mark.parametrize("room", range(14))
+async def test_a_full_disk_between_files_leaves_whole_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    """Wherever in a batch that fills several files the disk is full, the rest is sent again."""
+    sink = File(tmp_path / "app.jsonl", rotation=4)
+    await sink.open()
+    batch = batch_of(b"one\n", b"two\n", b"3\n", b"4\n")
+    with monkeypatch.context() as full:
+        Disk(full, at_a_time=3, room=room)
+        if room < 12:
+            with pytest.raises(Retryable, match="No space left"):
+                await sink.send(batch)
+        else:
+            await sink.send(batch)
+            batch.advance(4)
+    if batch.rest():
+        await sink.send(batch.rest())
+    await sink.aclose()
+    assert [text for text in in_folder(tmp_path).values() if text] == [
+        b"one\n",
+        b"two\n",
+        b"3\n4\n",
+    ]
+
+
+async def test_a_sync_that_fails_is_made_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With fsync="batch", what was not synced is taken back and written again, once."""
+    syncs = 0
+
+    def fsync(fd: int) -> None:
+        nonlocal syncs
+        syncs += 1
+        if syncs == 2:
+            raise OSError(errno.EIO, "Input/output error")
+
+    sink = File(tmp_path / "app.jsonl", fsync="batch")
+    await sink.open()
+    monkeypatch.setattr(os, "fsync", fsync)
+    await sink.send(batch_of(b"one\n"))
+    batch = batch_of(b"two\n", b"three\n")
+    with pytest.raises(Retryable, match="Input/output"):
+        await sink.send(batch)
+    assert batch.advanced == 0
+    assert read(sink.path) == b"one\n"
+    await sink.send(batch)
+    await sink.aclose()
+    assert syncs == 3
+    assert read(sink.path) == b"one\ntwo\nthree\n"
+
+
+async def test_files_are_synced_from_time_to_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With fsync=seconds, what was written is on the disk soon, though nothing more comes."""
+    synced = threading.Event()
+    fsync = os.fsync
+
+    def noticed(fd: int) -> None:
+        fsync(fd)
+        synced.set()
+
+    sink = File(tmp_path / "app.jsonl", fsync=0.01)
+    await sink.open()
+    monkeypatch.setattr(os, "fsync", noticed)
+    await sink.send(batch_of(b"one\n"))
+    assert await anyio.to_thread.run_sync(synced.wait, 10)
+    synced.clear()
+    await sink.aclose()
+    assert not synced.is_set()
+
+
+@pytest.mark.parametrize("fsync", ["batch", 1_000])
+async def test_rotated_files_are_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fsync: str | float
+) -> None:
+    """What was rotated before it was synced is synced all the same, and so is the last one."""
+    synced: set[int] = set()
+    real = os.fsync
+
+    def noticed(fd: int) -> None:
+        synced.add(os.fstat(fd).st_ino)
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", noticed)
+    sink = File(tmp_path / "app.jsonl", rotation=4, fsync=fsync)
+    await sink.open()
+    await sink.send(batch_of(b"one\n", b"two\n", b"3\n"))
+    await sink.aclose()
+    with may_block():
+        inodes = {path.stat().st_ino for path in tmp_path.iterdir()}
+    assert len(inodes) == 3
+    assert inodes <= synced
+
+
+async def test_nothing_is_synced_unless_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By default the system writes to the disk when it sees fit."""
+
+    def fsync(fd: int) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    async with Pipeline(File(tmp_path / "app.jsonl", rotation="1 kB")):
+        for _ in range(20):
+            await log.ainfo("said")
+    assert len(in_folder(tmp_path)) > 1
