@@ -50,6 +50,12 @@ class Redact:
 
     Called on the pipeline's loop; does not wait. If it fails, the record's content is withheld.
 
+    A batch passes for 0.15 µs per record if its values are words and numbers; for 0.3 with blanks
+    in them, 1 to 1.5 with long words (ids, URLs, fractions) or a template whose values must be
+    looked at together with it, 2 to 3 with nested values or positional arguments. What must be
+    redacted costs 3 µs per record for a secret name, 15 for a secret in the message. Patterns of
+    your own make all records cost so.
+
         Pipeline(sinks.Console(), redact=processors.Redact(names=["iban"], emails=True))
     """
 
@@ -246,7 +252,7 @@ class Redact:
     def _message(self, record: Record, changed: dict[str, Any]) -> dict[str, Any]:
         """Return what must be changed for the message's sake, given what else is changed."""
         if record.rendered is not None and record.rendered != _rendered(record):
-            return self._given_message(record, record.rendered)
+            return self._given_message(record, record.rendered, changed)
         kind = self._prose.kind(record.template)
         if record.args:
             return self._filled_by_args(record, changed)
@@ -254,24 +260,32 @@ class Redact:
             return {"template": self._mask.text(record.template)} if kind == SUSPECT else {}
         return self._filled_by_fields(record, changed) if kind != INERT else {}
 
-    def _given_message(self, record: Record, rendered: str) -> dict[str, Any]:
+    def _given_message(
+        self, record: Record, rendered: str, changed: dict[str, Any]
+    ) -> dict[str, Any]:
         """Redact a message that is not what the template makes of the values."""
+        found: dict[str, Any] = {}
         template = self._prose.without_secrets(record.template)
-        found = {} if template is record.template else {"template": template}
+        if template is not record.template:
+            found["template"] = template
         message = self._mask.text(rendered)
-        # Given in any case, or else it would be made anew where values change.
-        return found | {"message": message} if found or message is not rendered else found
+        if changed or found or message is not rendered:
+            found["message"] = message
+        return found
 
     def _filled_by_args(self, record: Record, changed: dict[str, Any]) -> dict[str, Any]:
         fields = _fields(record, changed)
         found: dict[str, Any] = {}
         template = self._prose.without_secrets(record.template)
-        if template != record.template:
+        if template is not record.template:
             found["template"] = template
         text = render(record.template, changed.get("args", record.args), fields)
         message = self._mask.text(text)
-        if message != text or found:  # the arguments have done their work
+        if found or message is not text:  # the arguments have done their work
             found |= {"message": message, "args": ()}
+            parts = pieces(record.template, fields)
+            spans = self._mask.spans("".join([part for part, _ in parts]))
+            found |= self._without_fields(names_within(parts, spans), record, changed)
         return found
 
     def _filled_by_fields(self, record: Record, changed: dict[str, Any]) -> dict[str, Any]:
@@ -280,24 +294,28 @@ class Redact:
         text = "".join([part for part, _ in parts])
         spans = self._mask.spans(text)
         tainted = names_within(parts, spans)
-        found: dict[str, Any] = {}
         # What looked like a placeholder is text, if nothing is known by its name.
-        strict = not tainted <= fields.keys()
-        template = (
-            self._mask.text(record.template)
-            if strict
-            else self._prose.without_secrets(record.template)
-        )
-        if template != record.template:
+        is_text = not tainted <= fields.keys()
+        redact = self._mask.text if is_text else self._prose.without_secrets
+        found: dict[str, Any] = {}
+        template = redact(record.template)
+        if template is not record.template:
             found["template"] = template
         if spans or found:
             found["message"] = self._mask.text(text, spans)
+        return found | self._without_fields(tainted, record, changed)
+
+    def _without_fields(
+        self, names: set[str], record: Record, changed: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Hide what the template puts where a secret is."""
+        found: dict[str, Any] = {}
         for part in ("call_fields", "bound", "context", "fields"):
             given = changed.get(part, record.merged if part == "fields" else getattr(record, part))
-            if given and not tainted.isdisjoint(given):
+            if given and not names.isdisjoint(given):
                 found[part] = {
-                    key: self._mask.hide(value) if key in tainted else value
-                    for key, value in given.items()
+                    name: self._mask.hide(value) if name in names else value
+                    for name, value in given.items()
                 }
         return found
 
@@ -355,18 +373,27 @@ def _rendered(record: Record) -> str:
     return render(record.template, record.args, _fields(record, {}))
 
 
+def _listed(setting: str, given: Any, kind: type) -> list[Any]:
+    """Return the items of a list, or of anything like it; of a single one, itself."""
+    if isinstance(given, kind):
+        return [given]
+    if not isinstance(given, Iterable) or isinstance(given, bytes):
+        raise ConfigurationError.of(setting, given, "a list")
+    return list(given)
+
+
 def _names(setting: str, given: Iterable[str]) -> list[str]:
-    names = list(given) if not isinstance(given, str) else [given]
+    names = _listed(setting, given, str)
     for name in names:
         if not isinstance(name, str) or not words_of(name):
-            raise ConfigurationError.of(setting, name, "names of letters or digits")
+            raise ConfigurationError.of(setting, name, "names with letters or digits in them")
     return names
 
 
 def _patterns(given: Iterable[str | re.Pattern[str]]) -> list[re.Pattern[str]]:
     accepted = "regular expressions for text, which match no empty text"
     patterns: list[re.Pattern[str]] = []
-    for pattern in [given] if isinstance(given, str | re.Pattern) else given:
+    for pattern in _listed("patterns", [given] if isinstance(given, str) else given, re.Pattern):
         try:
             compiled = re.compile(pattern)
             meant = isinstance(compiled.pattern, str) and not compiled.search("")
@@ -392,8 +419,9 @@ def _mask(
         raise ConfigurationError.of("replacement", replacement, "text")
     mask = Mask(is_secret_name, find, replacement, hash_key, thorough=thorough)
     mark = mask.hide("x")
+    is_secret = Finder(Names(), cards=True, emails=True)(mark)
     for text in (mark, f"token={mark} x", f'"token": "{mark}"', f"ftp://u:{mark}@h"):
-        if mask.text(text) != text:
+        if is_secret or mask.text(text) != text:
             accepted = "text that does not look like a secret itself"
             raise ConfigurationError.of("replacement", replacement, accepted)
     return mask
