@@ -129,7 +129,8 @@ def test_secrets_are_known_by_their_shape(text: str, left: str) -> None:
         "ssh://git@github.com/x", "http://host:8080/a@b", "https://example.com/?page=3",
         "password: None", "password=", "basic authentication", "bearer authentication failed",
         "bearer of bad news", "12:30:00", "token_count=3", "a=b", "std::token::x",
-        "4111111111111112", "0.4111111111111111", "1764000000000000000", "3fa0cd44-a98f-4312-9fd5-c7e1ab0f6612",
+        "4111111111111112", "0.4111111111111111", "1764000000000000000",
+        "3fa0cd44-a98f-4312-9fd5-c7e1ab0f6612",
         "the password is wrong", "-----BEGIN CERTIFICATE-----", "me@example.org", "[redacted]",
     ],
 )  # fmt: skip

@@ -209,6 +209,8 @@ class Route:
         self._news = news
         self._gate = gate
         self._progress = progress
+        if hasattr(self.sink, "tell"):
+            self.sink.tell = lambda text: news.add(self.name, text, 0)
         if self.overflow == "wait":
             self._buffer = self._new_buffer(slack)
 

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ..encoders.json import Json
 from ..engine.backend import Worker, in_trio
-from ..engine.batch import Batch, positive
+from ..engine.batch import Batch
 from ..engine.news import tell_on_stderr
 from ..errors import ConfigurationError, Rejected, Retryable
 from ..protocols import SinkBatch
 from ..record import Record
+from ..setting import positive
 
 # What files are made of is imported where a sink is made, and only what that one needs: together it
 # takes as long as all of logflume, and most programs begin with a console. Never in a pipeline's
