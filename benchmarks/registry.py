@@ -107,7 +107,9 @@ MAIN: Final = (
 LOCAL: Final = (
     Contender("plain file, JSON", "logflume_:plain", "asyncio", "plain file, JSON"),
     *(
-        Contender(name, f"logflume_:{opener}", "asyncio", "plain file, JSON", note=note)
+        Contender(
+            name, f"logflume_:{opener}", "asyncio", "plain file, JSON", structured=False, note=note
+        )
         for name, opener, note in (
             ("without redaction", "unredacted", "redact=None"),
             ("rotation", "rotating", 'rotation="10 MB"'),

@@ -17,6 +17,8 @@ from benchmarks.rounds import Outcome, Result
 RATIO: Final = 3.5
 BELOW_US: Final = 0.12
 IMPORT_MS: Final = 60.0
+REDACTION: Final = 10
+ROTATION: Final = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,14 @@ class Verdict:
 
 def judge(results: Sequence[Result]) -> list[Verdict]:
     """Return a verdict for each promise that the measured works are about."""
-    judges = {"main": _main, "ten": _ratios, "below": _below, "lag": _lag, "import": _import}
+    judges = {
+        "main": _main,
+        "ten": _ratios,
+        "below": _below,
+        "local": _local,
+        "lag": _lag,
+        "import": _import,
+    }
     return [
         verdict
         for result in results
@@ -75,6 +84,24 @@ def _ratios(result: Result) -> Iterator[Verdict]:
     if missing := missing_keys(result):
         promise = f"{name}: the floor writes the same keys as logflume"
         yield Verdict(promise, f"different: {', '.join(missing)}", False)
+
+
+def _local(result: Result) -> Iterator[Verdict]:
+    """Redaction is part of the plain file's row: what it costs is that row against the bare one."""
+    plain, bare = _measured(result, "plain file, JSON"), _measured(result, "without redaction")
+    promise = f"local: redaction costs at most {REDACTION} %"
+    if plain is None or bare is None:
+        yield Verdict(promise, "", None)
+    else:
+        more = (plain.median("ns") / bare.median("ns") - 1) * 100
+        yield Verdict(promise, f"{more:+.0f} %", more <= REDACTION)
+    rotated = _measured(result, "rotation and zstd")
+    promise = f"local: rotation and zstd cost at most {ROTATION} % over a plain file"
+    if plain is None or rotated is None:
+        yield Verdict(promise, "", None)
+    else:
+        more = (rotated.median("ns") / plain.median("ns") - 1) * 100
+        yield Verdict(promise, f"{more:+.0f} %", more <= ROTATION)
 
 
 def _below(result: Result) -> Iterator[Verdict]:
