@@ -383,3 +383,75 @@ async def test_a_processor_that_is_always_due_does_not_stop_the_loop() -> None:
             await anyio.wait_all_tasks_blocked()
     assert sink.messages == ["kept"]
     assert always.asked < 50
+
+
+@pytest.mark.parametrize(
+    "given", [5, "add", [processors.Redact], [None], processors.Otel], ids=repr
+)
+def test_what_are_no_processors_is_refused(given: Any) -> None:
+    """A list of callables is asked for; a class makes objects, not records."""
+    with pytest.raises(ConfigurationError, match=r"Pipeline\.processors"):
+        Pipeline(processors=given)
+
+
+def test_redaction_is_no_class() -> None:
+    """The class itself would fail for each record."""
+    with pytest.raises(ConfigurationError, match=r"Redact\(\), not its class"):
+        Pipeline(redact=processors.Redact)
+
+
+async def test_any_callable_that_redacts_fails_closed() -> None:
+    """What a function given as `redact` could not look at does not pass."""
+    sink = Collect()
+
+    def own(record: Record) -> Record:
+        raise ValueError
+
+    async with Pipeline(sink, redact=own):
+        log.info("token {t}", t="hunter2")
+    assert sink.messages == ["<withheld: own failed>"]
+    assert "hunter2" not in str(sink.records[0].to_dict())
+
+
+async def test_any_callable_that_redacts_sees_what_processors_log() -> None:
+    """Just as the built-in one does."""
+    sink = Collect()
+
+    def chatty(record: Record) -> Record:
+        log.info("hunter2")
+        return record
+
+    async with Pipeline(
+        sink,
+        redact=lambda record: record.replace(message=record.message.replace("hunter2", "***")),
+        processors=[chatty],
+    ):
+        log.info("hello hunter2")
+    assert sink.messages == ["hello ***", "***"]
+
+
+async def test_a_level_may_be_changed_by_its_name() -> None:
+    """A processor says `level="ERROR"`, as everywhere; what is no level fails in there."""
+    sink = Collect()
+
+    def up(record: Record) -> Record:
+        return record.replace(level=record.fields["to"])
+
+    async with Pipeline(sink, processors=[up]):
+        log.info("a", to="error")
+        log.info("b", to="nonsense")
+        log.info("c", to=30)
+    assert [r.level.name for r in sink.records] == ["ERROR", "INFO", "WARNING"]
+    assert sink.records[1].fields["logflume.error"] == "ConfigurationError"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"message": 5}, {"fields": [1]}, {"logger": 5}, {"exception": ValueError()}], ids=repr
+)
+async def test_a_part_of_the_wrong_type_fails_in_the_processor(wrong: dict[str, Any]) -> None:
+    """The record goes on without that step, and no other is lost with it."""
+    sink = Collect()
+    async with Pipeline(sink, processors=[lambda record: record.replace(**wrong)]):
+        log.info("hello")
+    assert sink.messages == ["hello"]
+    assert sink.records[0].fields["logflume.error"] == "TypeError"

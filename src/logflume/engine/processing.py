@@ -54,17 +54,43 @@ def stages_of(redact: Processor | bool | None, processors: Iterable[Processor]) 
     Raises:
         ConfigurationError: one of them is none.
     """
+    if not isinstance(processors, Iterable):
+        raise ConfigurationError.of("Pipeline.processors", processors, "a list of callables")
     stages = list(processors)
     for processor in stages:
-        if not callable(processor):
-            raise ConfigurationError.of("Pipeline.processors", processor, "callables")
+        _check("Pipeline.processors", processor, "callables")
     if redact is True:
         return [redaction(), *stages]
-    if callable(redact):
-        return [redact, *stages]
-    if redact:
-        raise ConfigurationError.of("Pipeline.redact", redact, "a processor, True or None")
-    return stages
+    if not redact and not callable(redact):
+        return stages
+    _check("Pipeline.redact", redact, "a processor, True or None")
+    guard: Any = redact
+    return [guard if hasattr(guard, "fail_closed") else _Guard(guard), *stages]
+
+
+def _check(setting: str, given: object, accepted: str) -> None:
+    if isinstance(given, type):  # which would make an object of each record
+        raise ConfigurationError.of(
+            setting, given, f"{accepted}: {given.__name__}(), not its class"
+        )
+    if not callable(given):
+        raise ConfigurationError.of(setting, given, accepted)
+
+
+class _Guard:
+    """A callable that redacts and does not say what shall happen if it fails: nothing passes."""
+
+    fail_closed = True
+
+    def __init__(self, redact: Any) -> None:
+        self._redact = redact
+        self.__name__ = getattr(redact, "__name__", type(redact).__name__)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._redact, name)
+
+    def __call__(self, record: Record) -> Any:
+        return self._redact(record)
 
 
 class Processing:
