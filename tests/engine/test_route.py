@@ -122,6 +122,22 @@ async def test_secrets_in_a_sink_s_error_are_not_told(capsys: pytest.CaptureFixt
     assert "hunter2" not in text
 
 
+async def test_a_sink_s_error_cannot_forge_lines_on_stderr(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Control characters are shown as escapes there, too."""
+
+    class Chatty(Collect):
+        async def aclose(self) -> None:
+            raise OSError("a\r\x1b[31mb\u202e")
+
+    async with Pipeline(Chatty("chatty")):
+        await log.ainfo("one")
+    told = capsys.readouterr().err
+    assert "close failed" in told
+    assert not set("\r\x1b\u202e") & set(told)
+
+
 # Batches.
 
 
