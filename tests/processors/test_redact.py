@@ -289,7 +289,7 @@ def test_hashes_tell_equal_secrets_from_others() -> None:
         {"patterns": ["x*"]}, {"patterns": [re.compile(b"x")]}, {"patterns": [None]},
         {"replacement": ""}, {"replacement": None}, {"replacement": "token=x"},
         {"replacement": "4111111111111111"}, {"hash_key": b""}, {"hash_key": "key"},
-        {"hash_key": b"x" * 65},
+        {"hash_key": b"x" * 65}, {"cards": "false"}, {"emails": 1},
     ],
 )  # fmt: skip
 def test_settings_that_mean_nothing_are_refused(settings: dict[str, Any]) -> None:
