@@ -138,6 +138,12 @@ _OPTION = re.compile(
     r"(?<![A-Za-z0-9_-])--([A-Za-z][A-Za-z0-9_-]*+)(?:[ \t]{1,8}+(?!-)|[\"'],[ ]?(?=[\"'][^-]))"
 )
 
+# What a URL has in its query, within another's: RFC 3986, section 2.1.
+_ENCODED = re.compile(r"(?i)%(?:3F|26)([A-Z0-9_.\-]{1,128}+)%3D((?:[^\s%&\"'<>#]++|%(?!26))++)")
+_ELEMENT = re.compile(
+    r"<(?:[A-Za-z][\w.-]{0,64}+:)?([A-Za-z][\w.-]{0,64}+)(?:\s[^<>]{0,256}+)?>([^<]++)(?=</)"
+)
+
 # What may stand for a value, from its first character on. What the secret is, is in a group.
 _SCHEME = (
     r"(?:(?i:basic|bearer|digest|token|apikey|negotiate|ntlm|aws4-hmac-sha256)[ \t]+(?=[^\s,;]))?"
@@ -171,6 +177,7 @@ _URL = re.compile(
     r"@(?![^\s/?#@,\"'<>]{0,256}@)"
 )
 _LONE_TOKEN = 20
+_MARKED = (("%3", _ENCODED), ("</", _ELEMENT))
 
 _BEARER = re.compile(
     r"(?ai)(?<![A-Za-z0-9_])bearer[ \t]{1,8}+"
@@ -278,6 +285,9 @@ class Finder:
                 found += _urls(text)
         if "--" in text:
             found += _pairs(text, self._names, _OPTION)
+        for mark, pattern in _MARKED:
+            if mark in text:
+                found += _named(text, self._names, pattern)
         if " " in text or "\t" in text:
             found += _schemes(text)
         if len(text) >= SHORTEST:
@@ -314,6 +324,13 @@ def _pairs(text: str, names: Names, pattern: re.Pattern[str]) -> Iterator[Span]:
         if _NO_TEXT.fullmatch(text, *span):  # `token = ?`, `unexpected token: '}'`, `********`
             continue
         yield span
+
+
+def _named(text: str, names: Names, pattern: re.Pattern[str]) -> Iterator[Span]:
+    """Yield what is in the second group, if the name in the first one is a secret's."""
+    for match in pattern.finditer(text):
+        if names(match[1]) and match[2].strip() and match[2].lower() not in _NOTHING:
+            yield match.span(2)
 
 
 def _end_of_bracket(text: str, start: int) -> int:

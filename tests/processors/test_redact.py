@@ -431,3 +431,24 @@ def test_ids_are_no_cards(text: str) -> None:
     """Though the digits of some, by chance, are a card's number."""
     assert redacted(text) == text
     assert redacted(f"{text} 4111 1111 1111 1111").endswith(" [redacted]")
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("<a><password>hunter2</password></a>", "<a><password>[redacted]</password></a>"),
+        ("<x:apiKey type='b'>hunter2</x:apiKey>", "<x:apiKey type='b'>[redacted]</x:apiKey>"),
+        ("<password></password>", "<password></password>"),
+        ("<tokens>5</tokens>", "<tokens>5</tokens>"),
+        (
+            "to=https%3A%2F%2Fh%2F%3Fa%3D1%26token%3Dhunter%252%26b%3D2",
+            "to=https%3A%2F%2Fh%2F%3Fa%3D1%26token%3D[redacted]%26b%3D2",
+        ),
+        ("%3Fpage%3D3%26sort%3Dup", "%3Fpage%3D3%26sort%3Dup"),
+    ],
+)
+def test_secrets_are_found_in_xml_and_in_urls_within_urls(text: str, left: str) -> None:
+    """One by one, and by the batch."""
+    assert redacted(text) == left
+    assert Redact().passes([record_of("m", v=text)]) is (text == left)
+    assert Redact().passes([record_of(text)]) is (text == left)
