@@ -32,7 +32,10 @@ _NEEDLES = [(mark.encode(), [*map(str.encode, needles)]) for mark, needles in NE
 
 # What it takes, apart from such a run, to be a secret, or to hold one: a blank, an escape, what
 # parts names from values, and what makes containers. All other bytes are taken out.
-_TELLING = b" \t\\='[]{:"
+_TELLING = b" \t\\='[]{:<%"
+
+_PARTING = (b"=", b":", b"--", b"</", b"%3")
+"""Without one of these, there is no name with its value."""
 
 
 class Glance:
@@ -64,7 +67,7 @@ class Glance:
         lower = data.lower()
         if b"bearer" in lower or b"basic" in lower or b"-----BEGIN" in data:
             return False
-        if b"=" in data or b":" in data or b"--" in data:
+        if any([mark in data for mark in _PARTING]):
             if self._stems is None or not data.isascii() or (b"://" in data and b"@" in data):
                 return False
             together = lower.translate(None, b"_- ")

@@ -35,7 +35,7 @@ def key_of(setting: str, key: Key) -> Callable[[Record], Hashable]:
     Raises:
         ConfigurationError: the key is neither the name of a field nor a callable.
     """
-    if isinstance(key, str):
+    if isinstance(key, str) and key:
         name: str = key
 
         def of_field(record: Record) -> Hashable:

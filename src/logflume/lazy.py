@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .record import Record
 from .snapshot import snapshot, type_name
 
-__all__ = ["call_lazy", "settle_lazy"]
+__all__ = ["call_lazy", "lazy_failure", "settle_lazy"]
 
 
-async def settle_lazy(record: Record) -> None:
-    """Await what the async callables of a lazy record returned, in place. Never raises."""
-    record.args = tuple([await _value_of(value) for value in record.args])
-    record.call_fields = {key: await _value_of(v) for key, v in record.call_fields.items()}
+async def _as_long_as_it_takes(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
+
+
+async def settle_lazy(
+    record: Record, wait: Callable[[Awaitable[Any]], Awaitable[Any]] = _as_long_as_it_takes
+) -> None:
+    """Await what the async callables of a lazy record returned, in place, by way of `wait`.
+
+    What that raises becomes a marker, if it is an Exception.
+    """
+    record.args = tuple([await _value_of(value, wait) for value in record.args])
+    record.call_fields = {key: await _value_of(v, wait) for key, v in record.call_fields.items()}
     if record.extra is not None:
         record.extra.lazy = False
 
@@ -40,13 +49,18 @@ def call_lazy(value: Any) -> Any:
         result = value()
         return _Pending(result) if inspect.isawaitable(result) else snapshot(result)
     except Exception as error:
-        return f"<lazy value failed: {type_name(error)}>"
+        return lazy_failure(error)
 
 
-async def _value_of(value: Any) -> Any:
+def lazy_failure(error: BaseException) -> str:
+    """Return what stands for a value that could not be worked out."""
+    return f"<lazy value failed: {type_name(error)}>"
+
+
+async def _value_of(value: Any, wait: Callable[[Awaitable[Any]], Awaitable[Any]]) -> Any:
     if not isinstance(value, _Pending):
         return value
     try:
-        return snapshot(await value.awaitable)
+        return snapshot(await wait(value.awaitable))
     except Exception as error:
-        return f"<lazy value failed: {type_name(error)}>"
+        return lazy_failure(error)

@@ -21,6 +21,8 @@ _CONTAINERS = frozenset({list, tuple})
 _MOST_KEPT = 4_096
 _LONGEST_KEPT = 512
 _MOST_ROUNDS = 8
+_NAME_KEYS = ("name", "key")
+_OPTION = re.compile(r"--[A-Za-z][\w-]*+")
 _HASHED = re.compile(r"\[redacted:[0-9a-f]{12}\]")
 
 
@@ -135,11 +137,20 @@ class Mask:
                 shown = self.hide(value) if self._names(key) else self.value(value, depth)
             same = same and name is key and shown is value
             cleaned[name] = shown
+        if depth and "value" in given and any([self._names(given.get(k)) for k in _NAME_KEYS]):
+            cleaned["value"] = self.hide(given["value"])
+            same = same and cleaned["value"] is given["value"]
         return given if same else cleaned
 
     def items(self, given: Any, depth: int = 0) -> Any:
         """Return the list, tuple or set itself, or what is in it without secrets."""
         cleaned = [self._item(value, depth) for value in given]
+        for at, value in enumerate(cleaned[1:], 1):
+            # As commands have them: "--password", "hunter2".
+            name = cleaned[at - 1]
+            is_option = type(name) is str and name[:2] == "--" and _OPTION.fullmatch(name)
+            if is_option and self._names(name) and type(value) is str and value[:1] != "-":
+                cleaned[at] = self.hide(value)
         if all([new is old for new, old in zip(cleaned, given, strict=True)]):
             return given
         return tuple(cleaned) if isinstance(given, tuple) else cleaned

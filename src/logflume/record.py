@@ -11,16 +11,18 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import CodeType
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from .exception import ExceptionInfo
-from .level import Level
-from .snapshot import MAX_DEPTH, snapshot
+from .level import Level, parse_level
+from .snapshot import MAX_DEPTH, snapshot, type_name
 from .template import render
 
 __all__ = ["Extra", "Record", "Site"]
+
+T = TypeVar("T")
 
 _MAX_SITES = 65_536
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -158,7 +160,7 @@ class Record(msgspec.Struct, gc=False, eq=False):
     def replace(
         self,
         *,
-        level: Level | None = None,
+        level: Level | str | int | None = None,
         message: str | None = None,
         fields: dict[str, Any] | None = None,
         logger: str | None = None,
@@ -170,20 +172,24 @@ class Record(msgspec.Struct, gc=False, eq=False):
         New fields show in the message too, unless it is given or was already rendered. What was
         captured (`template`, `args`, `call_fields`, `bound`, `context`) stays in the record unless
         it is changed itself; then fields and message are made from it anew, if not given.
+
+        Raises:
+            TypeError: a part is not of its type. ConfigurationError: there is no such level.
         """
         changed = msgspec.structs.replace(self, **captured) if captured else copy_of(self)
         if captured:
             changed.merged = changed.rendered = None
         if level is not None:
-            changed.level = level
+            changed.level = level if type(level) is Level else parse_level(level)
         if logger is not None:
-            changed.logger = logger
+            changed.logger = _checked("logger", logger, str)
         if fields is not None:
-            changed.merged = fields
+            changed.merged = _checked("fields", fields, dict)
         if message is not None:
-            changed.rendered = message
+            changed.rendered = _checked("message", message, str)
         if exception is not None:
             extra = self.extra or Extra()
+            exception = _checked("exception", exception, ExceptionInfo)
             changed.extra = msgspec.structs.replace(extra, exception=exception)
         return changed
 
@@ -232,6 +238,13 @@ class Record(msgspec.Struct, gc=False, eq=False):
         if self.exception is not None:
             shown["exception"] = self.exception.to_dict()
         return shown
+
+
+def _checked(part: str, given: T, kind: type) -> T:
+    """Refuse what is not of a kind: here, where a traceback leads to whoever gave it."""
+    if not isinstance(given, kind):
+        raise TypeError(f"{part} must be {kind.__name__}, not {type_name(given)}")
+    return given
 
 
 copy_of: Callable[[Record], Record] = Record.__copy__  # type: ignore[attr-defined]

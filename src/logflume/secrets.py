@@ -17,6 +17,7 @@ Span = tuple[int, int]
 
 _SECRET_NAMES = """
     password passwords passwd pwd passphrase passcode userpass dbpass mysqlpass smtppass
+    dbpwd userpwd mysqlpwd
     token authtoken accesstokens refreshtokens authtokens apitokens
     secret secrets credential credentials creds
     apikey apikeys accesskey secretkey privatekey signingkey encryptionkey masterkey sharedkey
@@ -27,6 +28,9 @@ _SECRET_NAMES = """
 SECRET_NAMES = frozenset(_SECRET_NAMES.split())
 """Secret as any run of whole words in a name, written together: `X-Api-Key`, `dbPassword`."""
 
+SECRET_ENDINGS = ("password", "passwd", "passphrase", "secret", "token", "apikey", "secretkey")
+"""What a word, in which no capital tells others apart, ends with: `PGPASSWORD`, `clientsecret`."""
+
 SECRET_WHOLE = frozenset({"pass", "auth", "sid", "bearer"})
 """Secret only as a whole name: `auth`, but not `auth_method`."""
 
@@ -35,7 +39,7 @@ _ABOUT = """
     type kind format algorithm alg version url uri endpoint path file filename dir field name
     names id ids expiry expires expire expired expiration ttl age at in until updated created
     changed rotated status state valid invalid required enabled present missing policy strength
-    index position issuer audience scope scopes domain header prefix reset
+    index position issuer audience scope scopes domain header prefix reset stdin
 """
 ABOUT = frozenset(_ABOUT.split())
 """A last word that makes a name tell something about a secret: `token_count`, `password_file`."""
@@ -94,7 +98,8 @@ class Names:
             run = ""
             for end in range(start, min(start + self._longest, len(words))):
                 run += words[end]
-                if run in self._secret and (end == len(words) - 1 or not telling):
+                is_secret = run in self._secret or (start == end and run.endswith(SECRET_ENDINGS))
+                if is_secret and (end == len(words) - 1 or not telling):
                     return True
         return False
 
@@ -128,7 +133,16 @@ _PAIR = re.compile(
     rf"(?<![{_LETTER}])((?:(?i:api|access|private|secret|session)[ ](?![ :=]))?[{_LETTER}]++)"
     r"(?:\\{0,8}[\"'])?[ \t]{0,8}+(?:=[=>]?|:=|:(?!:|//))\s{0,8}+"
 )
-_OPTION = re.compile(r"(?<![A-Za-z0-9_-])--([A-Za-z][A-Za-z0-9_-]*+)[ \t]{1,8}+(?!-)")
+# `--password hunter2`, also as a list shows it: `'--password', 'hunter2'`.
+_OPTION = re.compile(
+    r"(?<![A-Za-z0-9_-])--([A-Za-z][A-Za-z0-9_-]*+)(?:[ \t]{1,8}+(?!-)|[\"'],[ ]?(?=[\"'][^-]))"
+)
+
+# What a URL has in its query, within another's: RFC 3986, section 2.1.
+_ENCODED = re.compile(r"(?i)%(?:3F|26)([A-Z0-9_.\-]{1,128}+)%3D((?:[^\s%&\"'<>#]++|%(?!26))++)")
+_ELEMENT = re.compile(
+    r"<(?:[A-Za-z][\w.-]{0,64}+:)?([A-Za-z][\w.-]{0,64}+)(?:\s[^<>]{0,256}+)?>([^<]++)(?=</)"
+)
 
 # What may stand for a value, from its first character on. What the secret is, is in a group.
 _SCHEME = (
@@ -144,7 +158,13 @@ _VALUE = re.compile(
 )
 _LINE = re.compile(_SCHEME + r"((?:[^\r\n\"'\\]|(?<==)\"[^\"\r\n\\]*+\")++)")
 _LINE_NAMES = ("cookie", "authorization")
-_NOTHING = frozenset({"", "none", "null", "nil", "true", "false", "undefined"})
+# Said in the place of a value: that there is none, or what it is like.
+_NO_VALUE = """
+    none null nil true false undefined empty unset missing required unknown ok valid invalid
+    expired failed revoked
+"""
+_NOTHING = frozenset(_NO_VALUE.split())
+_NO_TEXT = re.compile(r"([^\w\s])\1*+|[^\w\s]{2,3}")
 _BRACKET = re.compile(r"[\[\](){}]")
 _CLOSES = {"[": "]", "{": "}", "(": ")"}
 
@@ -157,6 +177,7 @@ _URL = re.compile(
     r"@(?![^\s/?#@,\"'<>]{0,256}@)"
 )
 _LONE_TOKEN = 20
+_MARKED = (("%3", _ENCODED), ("</", _ELEMENT))
 
 _BEARER = re.compile(
     r"(?ai)(?<![A-Za-z0-9_])bearer[ \t]{1,8}+"
@@ -217,6 +238,11 @@ _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]++@(?=[\w-]{1,63}\.)[\w-]++(?:\.[\w-]++
 _CARD = re.compile(
     r"[2-68](?<![0-9][0-9])(?<![0-9]\.[0-9])(?=([0-9]{3}(?:[ -]?[0-9]){9,15})(?![0-9]))"
 )
+# UUIDs and digests: of these, one in ten thousand has a card's number in it by chance.
+_ID = re.compile(
+    r"(?i)(?<![0-9A-Z])(?:[0-9A-F]{8}-(?:[0-9A-F]{4}-){3}[0-9A-F]{12}"
+    r"|(?:[0-9A-F]{8}){3,5}|[0-9A-F]{64})(?![0-9A-Z])"
+)
 _CARD_END = re.compile(r"[ -]?[0-9]+\Z")
 _ISSUER = re.compile(
     r"4(?:[0-9]{12}|[0-9]{15}|[0-9]{18})"  # Visa
@@ -259,6 +285,9 @@ class Finder:
                 found += _urls(text)
         if "--" in text:
             found += _pairs(text, self._names, _OPTION)
+        for mark, pattern in _MARKED:
+            if mark in text:
+                found += _named(text, self._names, pattern)
         if " " in text or "\t" in text:
             found += _schemes(text)
         if len(text) >= SHORTEST:
@@ -290,9 +319,18 @@ def _pairs(text: str, names: Names, pattern: re.Pattern[str]) -> Iterator[Span]:
                 continue
             span = value.span(value.lastindex)
         past = span[1]
-        if text[span[0] : span[0] + 10].lower() in _NOTHING and span[1] - span[0] < 10:
+        if span[1] - span[0] < 10 and text[slice(*span)].lower() in _NOTHING:
+            continue
+        if _NO_TEXT.fullmatch(text, *span):  # `token = ?`, `unexpected token: '}'`, `********`
             continue
         yield span
+
+
+def _named(text: str, names: Names, pattern: re.Pattern[str]) -> Iterator[Span]:
+    """Yield what is in the second group, if the name in the first one is a secret's."""
+    for match in pattern.finditer(text):
+        if names(match[1]) and match[2].strip() and match[2].lower() not in _NOTHING:
+            yield match.span(2)
 
 
 def _end_of_bracket(text: str, start: int) -> int:
@@ -361,7 +399,10 @@ def find_cards(text: str) -> list[Span]:
                 found.append((match.start(), match.start() + len(candidate)))
                 break
             candidate = _CARD_END.sub("", candidate)
-    return found
+    if not found:
+        return found
+    ids = [match.span() for match in _ID.finditer(text)]
+    return [(s, e) for s, e in found if not any([first <= s and e <= last for first, last in ids])]
 
 
 def _checks(digits: str) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import sys
 
 from .errors import ConfigurationError
 
-__all__ = ["name_of_field", "positive"]
+__all__ = ["flag", "function", "name_of_field", "positive"]
 
 
 def positive(setting: str, value: object, *, zero: bool = False, whole: bool = False) -> None:
@@ -20,6 +21,7 @@ def positive(setting: str, value: object, *, zero: bool = False, whole: bool = F
         isinstance(value, kinds)
         and not isinstance(value, bool)
         and (0 < value < math.inf or (zero and value == 0))
+        and not (whole and value > sys.maxsize)  # no container has so many items
     ):
         return
     number = "a whole number" if whole else "a number"
@@ -35,3 +37,23 @@ def name_of_field(setting: str, value: object) -> None:
     """
     if not isinstance(value, str) or not value:
         raise ConfigurationError.of(setting, value, "the name of a field")
+
+
+def function(setting: str, value: object) -> None:
+    """Refuse a setting that cannot be called.
+
+    Raises:
+        ConfigurationError: naming the setting.
+    """
+    if not callable(value):
+        raise ConfigurationError.of(setting, value, "a function")
+
+
+def flag(setting: str, value: object) -> None:
+    """Refuse a setting that is neither True nor False: `"false"` would be true.
+
+    Raises:
+        ConfigurationError: naming the setting.
+    """
+    if not isinstance(value, bool):
+        raise ConfigurationError.of(setting, value, "True or False")

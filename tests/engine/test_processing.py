@@ -300,3 +300,158 @@ def test_what_is_kept_stays_with_the_parent_after_a_fork() -> None:
             os._exit(len(keep.kept))
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert sink.messages == ["kept"]
+
+
+async def test_lazy_values_have_a_time_limit() -> None:
+    """One that never comes is a marker after the processors' timeout; so are all of its burst."""
+    sink = Collect()
+
+    async def never() -> None:
+        await anyio.sleep_forever()
+
+    async with Pipeline(sink, processor_timeout=0.05) as pipeline:
+        for _ in range(100):
+            log.opt(lazy=True).info("{x}", x=never)
+        log.info("after")
+        assert (await pipeline.flush(2)).complete
+    assert sink.messages == ["<lazy value failed: TimeoutError>"] * 100 + ["after"]
+
+
+async def test_lazy_values_cannot_end_the_pipeline() -> None:
+    """Not by what they raise, and not by a cancellation that is theirs."""
+    sink = Collect()
+
+    async def leave() -> None:
+        raise SystemExit(1)
+
+    async with Pipeline(sink) as pipeline:
+        log.opt(lazy=True).info("{x}", x=leave)
+        log.info("after")
+        assert (await pipeline.flush(2)).complete
+    assert sink.messages == ["<lazy value failed: SystemExit>", "after"]
+
+
+@pytest.mark.parametrize("due", ["soon", math.nan, SystemExit(), ValueError()], ids=repr)
+async def test_a_time_that_is_none_is_no_end_of_the_pipeline(due: Any) -> None:
+    """A processor that cannot say when it wants to be asked is not asked."""
+
+    class Odd(Keep):
+        def due(self) -> Any:
+            if isinstance(due, BaseException):
+                raise due
+            return due
+
+    sink = Collect()
+    async with Pipeline(sink, processors=[Odd()]) as pipeline:
+        log.info("kept")
+        assert (await pipeline.flush(2)).complete
+    assert pipeline.stats().door.filtered == 1
+
+
+async def test_what_giving_out_raises_is_no_end_of_the_pipeline() -> None:
+    """What the processor keeps stays filtered then."""
+
+    class Leaves(Keep):
+        def release(self) -> list[Record]:
+            raise SystemExit
+
+    sink = Collect()
+    async with Pipeline(sink, processors=[Leaves()]) as pipeline:
+        log.info("kept")
+        assert (await pipeline.flush(2)).complete
+    assert pipeline.stats().door.filtered == 1
+
+
+async def test_a_processor_that_is_always_due_does_not_stop_the_loop() -> None:
+    """It is asked again now and then, whether it gives out something or nothing."""
+
+    class Always(Keep):
+        asked = 0
+
+        def due(self) -> float:
+            return 0.0
+
+        def release(self) -> list[Record]:
+            self.asked += 1
+            return super().release()
+
+    sink, always = Collect(), Always()
+    with anyio.fail_after(5):
+        async with Pipeline(sink, processors=[always]) as pipeline:
+            log.info("kept")
+            assert (await pipeline.flush(2)).complete
+            await anyio.wait_all_tasks_blocked()
+    assert sink.messages == ["kept"]
+    assert always.asked < 50
+
+
+@pytest.mark.parametrize(
+    "given", [5, "add", [processors.Redact], [None], processors.Otel], ids=repr
+)
+def test_what_are_no_processors_is_refused(given: Any) -> None:
+    """A list of callables is asked for; a class makes objects, not records."""
+    with pytest.raises(ConfigurationError, match=r"Pipeline\.processors"):
+        Pipeline(processors=given)
+
+
+def test_redaction_is_no_class() -> None:
+    """The class itself would fail for each record."""
+    with pytest.raises(ConfigurationError, match=r"Redact\(\), not its class"):
+        Pipeline(redact=processors.Redact)
+
+
+async def test_any_callable_that_redacts_fails_closed() -> None:
+    """What a function given as `redact` could not look at does not pass."""
+    sink = Collect()
+
+    def own(record: Record) -> Record:
+        raise ValueError
+
+    async with Pipeline(sink, redact=own):
+        log.info("token {t}", t="hunter2")
+    assert sink.messages == ["<withheld: own failed>"]
+    assert "hunter2" not in str(sink.records[0].to_dict())
+
+
+async def test_any_callable_that_redacts_sees_what_processors_log() -> None:
+    """Just as the built-in one does."""
+    sink = Collect()
+
+    def chatty(record: Record) -> Record:
+        log.info("hunter2")
+        return record
+
+    async with Pipeline(
+        sink,
+        redact=lambda record: record.replace(message=record.message.replace("hunter2", "***")),
+        processors=[chatty],
+    ):
+        log.info("hello hunter2")
+    assert sink.messages == ["hello ***", "***"]
+
+
+async def test_a_level_may_be_changed_by_its_name() -> None:
+    """A processor says `level="ERROR"`, as everywhere; what is no level fails in there."""
+    sink = Collect()
+
+    def up(record: Record) -> Record:
+        return record.replace(level=record.fields["to"])
+
+    async with Pipeline(sink, processors=[up]):
+        log.info("a", to="error")
+        log.info("b", to="nonsense")
+        log.info("c", to=30)
+    assert [r.level.name for r in sink.records] == ["ERROR", "INFO", "WARNING"]
+    assert sink.records[1].fields["logflume.error"] == "ConfigurationError"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"message": 5}, {"fields": [1]}, {"logger": 5}, {"exception": ValueError()}], ids=repr
+)
+async def test_a_part_of_the_wrong_type_fails_in_the_processor(wrong: dict[str, Any]) -> None:
+    """The record goes on without that step, and no other is lost with it."""
+    sink = Collect()
+    async with Pipeline(sink, processors=[lambda record: record.replace(**wrong)]):
+        log.info("hello")
+    assert sink.messages == ["hello"]
+    assert sink.records[0].fields["logflume.error"] == "TypeError"

@@ -101,6 +101,43 @@ async def test_a_filter_that_logs_does_not_go_round_in_circles() -> None:
         assert first.messages[0] == "one"
 
 
+async def test_secrets_in_a_sink_s_error_are_not_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """Not in the statistics, not in band, and not on stderr."""
+
+    class Chatty(Collect):
+        async def send(self, batch: object) -> None:
+            raise OSError("no answer from https://app:hunter2@db/?token=hunter2 " + "x" * 300)
+
+        async def aclose(self) -> None:
+            raise OSError("password=hunter2")
+
+    other = Collect("other")
+    async with Pipeline(Chatty("chatty"), other) as pipeline:
+        await log.ainfo("one")
+        await pipeline.flush(5)
+        told = str(pipeline.stats().routes["chatty"].last_error)
+    assert told.startswith("OSError: no answer from https://app:[redacted]@db")
+    text = told + str(other.messages) + str(capsys.readouterr())
+    assert "close failed" in text
+    assert "hunter2" not in text
+
+
+async def test_a_sink_s_error_cannot_forge_lines_on_stderr(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Control characters are shown as escapes there, too."""
+
+    class Chatty(Collect):
+        async def aclose(self) -> None:
+            raise OSError("a\r\x1b[31mb\u202e")
+
+    async with Pipeline(Chatty("chatty")):
+        await log.ainfo("one")
+    told = capsys.readouterr().err
+    assert "close failed" in told
+    assert not set("\r\x1b\u202e") & set(told)
+
+
 # Batches.
 
 

@@ -192,6 +192,8 @@ def test_a_child_process_forgets() -> None:
         ({"key": 7}, "Dedupe.key"),
         ({"field": 7}, "Dedupe.field"),
         ({"max_keys": 0}, "Dedupe.max_keys"),
+        ({"key": ""}, "Dedupe.key"),
+        ({"clock": 0}, "Dedupe.clock"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(settings: dict[str, Any], named: str) -> None:

@@ -195,6 +195,8 @@ def test_something_to_await_is_no_verdict() -> None:
         ({"min_level": "ERROR", "max_level": "INFO"}, "Filter.max_level"),
         ({"levels": []}, "Filter.levels"),
         ({"levels": ["LOUD"]}, "Filter.levels"),
+        ({"levels": 1.5}, "Filter.levels"),
+        ({"levels": b"x"}, "Filter.levels"),
         ({"logger": ""}, "Filter.logger"),
         ({"logger": 5}, "Filter.logger"),
         ({"module": [1]}, "Filter.module"),

@@ -201,6 +201,8 @@ def test_what_came_out_is_let_go() -> None:
         ({"pass_level": "LOUD"}, "FingersCrossed.pass_level"),
         ({"pass_level": "CRITICAL"}, "FingersCrossed.pass_level"),
         ({"keep": 0}, "FingersCrossed.keep"),
+        ({"keep": 10**30}, "FingersCrossed.keep"),
+        ({"clock": 0}, "FingersCrossed.clock"),
         ({"max_age": 0}, "FingersCrossed.max_age"),
         ({"stay_open": -1}, "FingersCrossed.stay_open"),
         ({"max_keys": 0}, "FingersCrossed.max_keys"),

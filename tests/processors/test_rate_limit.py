@@ -132,6 +132,7 @@ def test_long_texts_are_not_kept() -> None:
         ({"per_second": 1, "key": 7}, "RateLimit.key"),
         ({"per_second": 1, "field": None}, "RateLimit.field"),
         ({"per_second": 1, "max_keys": 0}, "RateLimit.max_keys"),
+        ({"per_second": 1, "clock": 0}, "RateLimit.clock"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(settings: dict[str, Any], named: str) -> None:

@@ -25,12 +25,13 @@ SECRET = """
     x.api.key access_key accessKeySecret private_key privateKey credential credentials session_id
     sessionId PHPSESSID JSESSIONID sid auth pass password2 password_hash jwt user_jwt otp_code cvv
     aws_secret_access_key AccountKey
+    PGPASSWORD dbpassword dbpwd accesstoken clientsecret XAPIKEY stripesecretkey accesstoken_2
 """.split()  # noqa: SIM905 - a table
 HARMLESS = """
     tokenizer token_count tokens max_tokens token_type tokenExpiresAt secretary secretName
     passwordless password_length passwordFile compass bypass passed pass_rate author
     authorized auth_method monkey key keyboard keys session cookie_domain cookiecutter user n
-    pinned side otpimize credit accessed api private
+    pinned side otpimize credit accessed api private accesstoken_count OLDPWD password_stdin
 """.split()  # noqa: SIM905 - a table
 
 
@@ -288,7 +289,7 @@ def test_hashes_tell_equal_secrets_from_others() -> None:
         {"patterns": ["x*"]}, {"patterns": [re.compile(b"x")]}, {"patterns": [None]},
         {"replacement": ""}, {"replacement": None}, {"replacement": "token=x"},
         {"replacement": "4111111111111111"}, {"hash_key": b""}, {"hash_key": "key"},
-        {"hash_key": b"x" * 65},
+        {"hash_key": b"x" * 65}, {"cards": "false"}, {"emails": 1},
     ],
 )  # fmt: skip
 def test_settings_that_mean_nothing_are_refused(settings: dict[str, Any]) -> None:
@@ -371,3 +372,83 @@ async def test_nothing_reaches_a_callback_before_it_is_redacted() -> None:
         await pipeline.flush()
     assert len(seen) == 4
     assert "hunter2" not in repr(seen)
+
+
+def test_a_name_beside_its_value_is_a_name() -> None:
+    """As environments and forms are often written down."""
+    given = [{"name": "DB_PASSWORD", "value": "hunter2"}, {"key": "user", "value": "ann"}]
+    fields = Redact()(record_of("m", env=given)).fields
+    assert fields["env"] == [{"name": "DB_PASSWORD", "value": "[redacted]"}, given[1]]
+    record = record_of("m", env=[given[1], {"name": "token", "value": None}])
+    assert Redact()(record) is record
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        (["x", "--password", "hunter2", "y"], ["x", "--password", "[redacted]", "y"]),
+        (("--api-key", "hunter2"), ("--api-key", "[redacted]")),
+        (["--password=hunter2", "y"], ["--password=[redacted]", "y"]),
+        (["--password", "--verbose"], ["--password", "--verbose"]),
+        (["--password-stdin", "file"], ["--password-stdin", "file"]),
+        (["--token: missing", "y"], ["--token: missing", "y"]),
+    ],
+)
+def test_what_follows_an_option_of_a_command_is_its_value(given: Any, left: Any) -> None:
+    """In lists, and in what shows one as text."""
+    assert Redact()(record_of("m", argv=given)).fields["argv"] == left
+    redact = Redact()
+    assert "hunter2" not in redact(record_of(f"Command {given!r} failed")).message
+    assert redact.passes([record_of(f"Command {given!r} failed")]) is ("hunter2" not in str(given))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "token: expired",
+        "auth: ok",
+        "csrf: valid",
+        "api key: missing",
+        "Unexpected token: '}' at 5",
+        "password: ********",
+        "SELECT * FROM t WHERE token = ?",
+    ],
+)
+def test_what_is_said_of_a_secret_stays(text: str) -> None:
+    """That it is missing or wrong, or a mark in its place."""
+    assert redacted(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "f85536c3-3828-4482-8886-52928de7a90f",
+        "de7f5280133771792719bc3a3600342c",
+        "at f31cd60bd2243923478357896ffc84c6b15ffbfb.",
+    ],
+)
+def test_ids_are_no_cards(text: str) -> None:
+    """Though the digits of some, by chance, are a card's number."""
+    assert redacted(text) == text
+    assert redacted(f"{text} 4111 1111 1111 1111").endswith(" [redacted]")
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("<a><password>hunter2</password></a>", "<a><password>[redacted]</password></a>"),
+        ("<x:apiKey type='b'>hunter2</x:apiKey>", "<x:apiKey type='b'>[redacted]</x:apiKey>"),
+        ("<password></password>", "<password></password>"),
+        ("<tokens>5</tokens>", "<tokens>5</tokens>"),
+        (
+            "to=https%3A%2F%2Fh%2F%3Fa%3D1%26token%3Dhunter%252%26b%3D2",
+            "to=https%3A%2F%2Fh%2F%3Fa%3D1%26token%3D[redacted]%26b%3D2",
+        ),
+        ("%3Fpage%3D3%26sort%3Dup", "%3Fpage%3D3%26sort%3Dup"),
+    ],
+)
+def test_secrets_are_found_in_xml_and_in_urls_within_urls(text: str, left: str) -> None:
+    """One by one, and by the batch."""
+    assert redacted(text) == left
+    assert Redact().passes([record_of("m", v=text)]) is (text == left)
+    assert Redact().passes([record_of(text)]) is (text == left)

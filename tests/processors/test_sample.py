@@ -248,6 +248,8 @@ def test_no_more_groups_are_known_than_it_was_told() -> None:
         ({"rate": 0.5, "field": ""}, "Sample.field"),
         ({"rate": 0.5, "salt": b"x"}, "Sample.salt"),
         ({"rate": 0.5, "max_keys": 0}, "Sample.max_keys"),
+        ({"rate": 0.5, "random": 0}, "Sample.random"),
+        ({"rate": 0.5, "clock": 0}, "Sample.clock"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(settings: dict[str, Any], named: str) -> None:

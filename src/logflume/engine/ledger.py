@@ -10,15 +10,27 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 
+from ..mask import Mask
+from ..secrets import Finder, Names
 from ..snapshot import safe_str
 from ..stats import RouteCounts
 
 __all__ = ["Account", "News", "describe"]
 
+_LOOKED_AT = 2_000
+_SHOWN = 200
+
+_names = Names()
+_mask = Mask(_names, Finder(_names, cards=True, emails=False), "[redacted]")
+
 
 def describe(error: BaseException) -> str:
-    """Say what an error is, in one short line."""
-    text = safe_str(error).replace("\n", " ")[:200]
+    """Say what an error is, in one short line, without what looks like a secret in it.
+
+    It goes to `stats`, stderr and routes, all of them past the pipeline's processors.
+    """
+    # What is cut off is looked at, too: a URL's password is one because of what comes behind it.
+    text = _mask.text(safe_str(error)[:_LOOKED_AT]).replace("\n", " ")[:_SHOWN]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

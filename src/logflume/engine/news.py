@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 
+from ..escape import escape
 from ..level import WARNING
 from ..record import Extra, Record
 from .backend import Loop
@@ -78,7 +79,7 @@ class Announcer:
 def tell_on_stderr(message: str) -> None:
     """Write a diagnostic where it may be seen, if at all possible."""
     try:
-        sys.stderr.write(f"logflume: {message}\n")
+        sys.stderr.write(f"logflume: {escape(message)}\n")
     except Exception:
         pass
 

@@ -54,7 +54,8 @@ class Pipeline:
     it is `LOGFLUME_LEVEL`'s, or INFO. `capacity` is how many records the door holds.
     `shutdown_timeout` is the most seconds that closing takes to deliver what was accepted.
     `block_timeout` is the most seconds that a plain log call on a thread without a loop waits for
-    room. `processor_timeout` is the most seconds that an async processor may take for a record.
+    room. `processor_timeout` is the most seconds that an async processor, or an
+    async value of `opt(lazy=True)`, may take for a record.
 
     Closing (also by an exception, cancellation or Ctrl-C) delivers what was accepted, shielded
     from cancellation; what cannot be delivered in time is counted, and told on stderr.

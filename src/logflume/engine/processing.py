@@ -8,6 +8,7 @@ what the others log.
 from __future__ import annotations
 
 import inspect
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -24,6 +25,9 @@ __all__ = ["PROCESSORS", "Processing", "adopt_redaction", "redaction", "stages_o
 
 PROCESSORS = "processors"
 """The origin of what processors log."""
+
+PAUSE = 0.1
+"""Seconds for which one that was due, but gave out nothing, is not asked again."""
 
 REDACTION = "redaction"
 """The origin of what those log that guard secrets."""
@@ -50,17 +54,43 @@ def stages_of(redact: Processor | bool | None, processors: Iterable[Processor]) 
     Raises:
         ConfigurationError: one of them is none.
     """
+    if not isinstance(processors, Iterable):
+        raise ConfigurationError.of("Pipeline.processors", processors, "a list of callables")
     stages = list(processors)
     for processor in stages:
-        if not callable(processor):
-            raise ConfigurationError.of("Pipeline.processors", processor, "callables")
+        _check("Pipeline.processors", processor, "callables")
     if redact is True:
         return [redaction(), *stages]
-    if callable(redact):
-        return [redact, *stages]
-    if redact:
-        raise ConfigurationError.of("Pipeline.redact", redact, "a processor, True or None")
-    return stages
+    if not redact and not callable(redact):
+        return stages
+    _check("Pipeline.redact", redact, "a processor, True or None")
+    guard: Any = redact
+    return [guard if hasattr(guard, "fail_closed") else _Guard(guard), *stages]
+
+
+def _check(setting: str, given: object, accepted: str) -> None:
+    if isinstance(given, type):  # which would make an object of each record
+        raise ConfigurationError.of(
+            setting, given, f"{accepted}: {given.__name__}(), not its class"
+        )
+    if not callable(given):
+        raise ConfigurationError.of(setting, given, accepted)
+
+
+class _Guard:
+    """A callable that redacts and does not say what shall happen if it fails: nothing passes."""
+
+    fail_closed = True
+
+    def __init__(self, redact: Any) -> None:
+        self._redact = redact
+        self.__name__ = getattr(redact, "__name__", type(redact).__name__)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._redact, name)
+
+    def __call__(self, record: Record) -> Any:
+        return self._redact(record)
 
 
 class Processing:
@@ -130,6 +160,7 @@ class _Stage:
         self._origin = REDACTION if self._fail_closed else PROCESSORS
         # What they log themselves goes past them, or it would go round in circles.
         self._past = {REDACTION} if self._fail_closed else {REDACTION, PROCESSORS}
+        self._not_before = -math.inf
         self.inline: bool = getattr(processor, "inline", False)
 
     def passes(self, records: Sequence[Record]) -> bool:
@@ -138,7 +169,9 @@ class _Stage:
             return False
         try:
             return self._passes(records) is True
-        except Exception:
+        except BaseException as error:
+            if not survivable(error):
+                raise
             return False  # the failure will show, record by record
 
     async def run(self, records: Sequence[Record]) -> list[Record]:
@@ -178,17 +211,28 @@ class _Stage:
 
     def due(self) -> float | None:
         """Return when this wants to give out what it keeps; None if it keeps nothing."""
+        if self._due is None:
+            return None
         try:
-            return None if self._due is None else self._due()
-        except Exception:
+            due = self._due()
+            # What is no number is no time either: nobody can wait for that.
+            return None if due is None or due != due else max(float(due), self._not_before)
+        except BaseException as error:
+            if not survivable(error):
+                raise
             return None
 
     def release(self) -> list[Record]:
         """Return what this gives out now."""
         enter_origins(frozenset((self._origin,)))
         try:
-            return _several(self._processor.release())  # type: ignore[attr-defined]
-        except Exception:
+            released = _several(self._processor.release())  # type: ignore[attr-defined]
+            if not released:
+                self._not_before = time.monotonic() + PAUSE
+            return released
+        except BaseException as error:
+            if not survivable(error):
+                raise
             # What it keeps stays filtered; it must not be asked for ever.
             self._due = None
             return []

@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import contextvars
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from typing import Any
 
 import anyio
 from anyio.lowlevel import checkpoint
 
 from ..context import enter_origins
-from ..lazy import settle_lazy
+from ..lazy import lazy_failure, settle_lazy
 from ..level import Thresholds
 from ..record import Record
+from .backend import survivable
 from .door import DOOR, Door, _no_step
 from .ledger import News, describe
 from .processing import PROCESSORS, Processing
@@ -68,6 +70,7 @@ class Pump:
             due = self._processing.due()
             if due is not None and (self._release_all or due <= time.monotonic()):
                 await self._release()
+                await checkpoint()  # though one of them always has more to give out
             elif records:
                 rest = self._routes.rest if len(records) < FEW else 0.0
                 if rest:
@@ -168,8 +171,30 @@ class Pump:
 
     async def _prepare(self, records: Sequence[Record]) -> None:
         """Do what few records need: await lazy values, find the source lines of exceptions."""
+        waited = _Patience(self._processing.timeout)
         for record in records:
             lazy = record.extra is not None and record.extra.lazy
             if lazy and self._routes.want(record):
-                await settle_lazy(record)
+                await settle_lazy(record, waited)
         await self._sources.fill([r.exception for r in records if r.exception is not None])
+
+
+class _Patience:
+    """Awaits what foreign code has to say, for so many seconds at most.
+
+    Once something took longer, it waits for nothing more: a burst may hold hundreds of the kind.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+
+    async def __call__(self, awaitable: Awaitable[Any]) -> Any:
+        try:
+            with anyio.fail_after(self._timeout):
+                return await awaitable
+        except BaseException as error:
+            if not survivable(error):
+                raise
+            if isinstance(error, TimeoutError):
+                self._timeout = 0.0
+            return lazy_failure(error)

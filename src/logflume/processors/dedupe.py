@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable
 
 from ..key import Key, brief, key_of
 from ..record import Record
-from ..setting import name_of_field, positive
+from ..setting import function, name_of_field, positive
 
 __all__ = ["Dedupe"]
 
@@ -56,6 +56,7 @@ class Dedupe:
         positive("Dedupe.window", window)
         name_of_field("Dedupe.field", field)
         positive("Dedupe.max_keys", max_keys, whole=True)
+        function("Dedupe.clock", clock)
         self._key = _content if key is None else key_of("Dedupe.key", key)
         self._window = window
         self._max_keys = max_keys

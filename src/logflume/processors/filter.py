@@ -177,7 +177,9 @@ def _level_checks(
                 "Filter.max_level", max_level, f"a level not below min_level, {min_level!r}"
             )
     if levels is not None:
-        given = [levels] if isinstance(levels, str | int | Level) else list(levels)
+        given = [levels] if isinstance(levels, str | int | Level) else levels
+        if not isinstance(given, Iterable) or isinstance(given, bytes):
+            raise ConfigurationError.of("Filter.levels", levels, "levels")
         numbers = frozenset([parse_level(level, "Filter.levels").no for level in given])
         if not numbers:
             raise ConfigurationError.of("Filter.levels", levels, "at least one level")

@@ -11,7 +11,7 @@ from ..errors import ConfigurationError
 from ..key import Key, key_of
 from ..level import Level, parse_level
 from ..record import Record
-from ..setting import positive
+from ..setting import function, positive
 
 __all__ = ["FingersCrossed"]
 
@@ -61,6 +61,7 @@ class FingersCrossed:
         positive("FingersCrossed.keep", keep, whole=True)
         positive("FingersCrossed.max_age", max_age)
         positive("FingersCrossed.max_keys", max_keys, whole=True)
+        function("FingersCrossed.clock", clock)
         if stay_open is not None:
             positive("FingersCrossed.stay_open", stay_open, zero=True)
         self._keep = keep

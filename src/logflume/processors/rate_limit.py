@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 
 from ..key import Key, Latest, brief, key_of
 from ..record import Record
-from ..setting import name_of_field, positive
+from ..setting import function, name_of_field, positive
 
 __all__ = ["RateLimit"]
 
@@ -50,6 +50,7 @@ class RateLimit:
         burst = max(1, round(per_second)) if burst is None else burst
         positive("RateLimit.burst", burst, whole=True)
         positive("RateLimit.max_keys", max_keys, whole=True)
+        function("RateLimit.clock", clock)
         self._key = _kind if key is None else key_of("RateLimit.key", key)
         self._per_second = per_second
         self._burst = float(burst)

@@ -15,6 +15,7 @@ from ..mask import Mask
 from ..prose import ACTIVE, INERT, SUSPECT, Prose, names_within
 from ..record import Record
 from ..secrets import Finder, Names, words_of
+from ..setting import flag
 from ..snapshot import SCALARS, safe_str
 from ..template import pieces, render
 
@@ -73,6 +74,8 @@ class Redact:
         cards: bool = True,
         emails: bool = False,
     ) -> None:
+        flag("cards", cards)
+        flag("emails", emails)
         own = _patterns(patterns)
         is_secret_name = Names(_names("names", names), _names("keep", keep))
         find = Finder(is_secret_name, cards=cards, emails=emails, patterns=own)

@@ -13,7 +13,7 @@ from ..errors import ConfigurationError
 from ..key import Key, Latest, key_of
 from ..level import Level, parse_level
 from ..record import Record
-from ..setting import name_of_field, positive
+from ..setting import function, name_of_field, positive
 
 __all__ = ["Sample"]
 
@@ -66,6 +66,8 @@ class Sample:
             given = f"rate={rate}, rates={rates}, per_second={per_second}"
             raise ConfigurationError.of("Sample", given, "a rate, rates or both, or per_second")
         positive("Sample.max_keys", max_keys, whole=True)
+        function("Sample.clock", clock)
+        function("Sample.random", random)
         if field is not None:
             name_of_field("Sample.field", field)
         if not isinstance(salt, str):
