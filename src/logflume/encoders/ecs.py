@@ -44,7 +44,7 @@ class Ecs(Configured):
     `@timestamp`, `log.level` (in lower case), `message`, `ecs.version`, then as nested objects
     `log.logger`, `log.origin.file.name` and `.line`, `log.origin.function`, `process.pid`,
     `process.thread.name`, and of an exception `error.type`, `.message` and `.stack_trace`, with
-    all that caused it.
+    all that caused it. Control characters are escaped as in `Json`.
 
     A field whose name begins with a field set of ECS goes where that says: `http.request.method`,
     or `http={"request": {"method": "GET"}}`. So do `trace_id`, `transaction_id` and `span_id`. No
