@@ -6,7 +6,18 @@ import math
 
 from .errors import ConfigurationError
 
-__all__ = ["name_of_field", "positive"]
+__all__ = ["flag", "name_of_field", "positive"]
+
+
+def flag(setting: str, value: object) -> bool:
+    """Return a setting that is yes or no, and refuse any other: `"no"` and `"false"` are true.
+
+    Raises:
+        ConfigurationError: naming the setting.
+    """
+    if not isinstance(value, bool):
+        raise ConfigurationError.of(setting, value, "True or False")
+    return value
 
 
 def positive(setting: str, value: object, *, zero: bool = False, whole: bool = False) -> None:

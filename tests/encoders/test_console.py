@@ -212,6 +212,12 @@ def test_columns_are_chosen() -> None:
         ("width", "wide"),
         ("exceptions", "fancy"),
         ("logger_width", -1),
+        ("logger_width", 10**9),
+        ("columns", None),
+        ("columns", 3),
+        ("time", []),
+        ("color", "no"),
+        ("multiline", 1),
     ],
 )
 def test_options_that_mean_nothing_are_refused(option: str, given: Any) -> None:

@@ -228,7 +228,7 @@ def test_nothing_can_forge_a_line() -> None:
     [
         "{mesage}", "{}", "{0}", "{extra[user]}", "{fields.a.b}", "{fields[]}", "{level.color}",
         "{message:d}", "{line:s}", "{level!x}", "{level:{message}}", "{level", "}", 5, None,
-        "{time:SSSSSSSSSS}",
+        "{time:SSSSSSSSSS}", "{message:>257}", "{line:<99999999999}",
     ],
     ids=str,
 )  # fmt: skip

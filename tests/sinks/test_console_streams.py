@@ -153,6 +153,8 @@ async def test_streams_by_name_are_looked_up_each_time(monkeypatch: pytest.Monke
         ("time", "noon"),
         ("width", 3),
         ("exceptions", "fancy"),
+        ("color", "false"),
+        ("multiline", 0),
     ],
 )
 def test_options_that_mean_nothing_are_refused(option: str, given: Any) -> None:

@@ -9,6 +9,7 @@ from ..errors import ConfigurationError
 from ..escape import escape
 from ..exception import ExceptionInfo
 from ..record import Record
+from ..setting import flag
 from ..theme import Theme, sgr, theme_of
 from ._backtrace import backtrace
 from ._cells import SGR, Piece, cells, fold, is_wider, pad, painted, pieces_of, visible_cells
@@ -23,6 +24,7 @@ Width: TypeAlias = "int | Callable[[], int | None] | None"
 
 _MESSAGE_WIDTH = 40
 _LEAST_WIDTH = 20
+_MOST_WIDTH = 256
 _LEAST_ROOM = 24
 _LEAST_FIRST = 12
 _PARTS = ("time", "logger", "message", "key", "value", "origin", "trace", "source", "caret",
@@ -70,8 +72,9 @@ class Console:
         multiline: bool = False,
         exceptions: str = "plain",
     ) -> None:
-        if type(logger_width) is not int or logger_width < 0:
-            raise ConfigurationError.of("Console.logger_width", logger_width, "0 or more cells")
+        if type(logger_width) is not int or not 0 <= logger_width <= _MOST_WIDTH:
+            accepted = f"0 to {_MOST_WIDTH} cells"
+            raise ConfigurationError.of("Console.logger_width", logger_width, accepted)
         if not (width is None or callable(width)) and not (
             type(width) is int and width >= _LEAST_WIDTH
         ):
@@ -79,13 +82,13 @@ class Console:
             raise ConfigurationError.of("Console.width", width, accepted)
         if exceptions not in ("plain", "rich"):
             raise ConfigurationError.of("Console.exceptions", exceptions, "'plain' or 'rich'")
-        self.color = bool(color)
+        self.color = flag("Console.color", color)
         self.logger_width = logger_width
         self.theme = theme_of(theme, "Console.theme")
         self.columns = checked_columns(columns, "Console.columns")
         self.time = time
         self.width = width
-        self.multiline = bool(multiline)
+        self.multiline = flag("Console.multiline", multiline)
         self.exceptions = exceptions
         self._settings = (
             self.color, logger_width, self.theme, self.columns, time, width, self.multiline,

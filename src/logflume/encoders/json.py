@@ -11,6 +11,7 @@ import orjson
 from ..errors import ConfigurationError
 from ..level import Level
 from ..record import Record, process_id
+from ..setting import flag
 from ..template import compiled_of, render
 from ._json_values import LINE, dumps, plain, plain_after, shielded
 from ._layout import Layout
@@ -68,7 +69,7 @@ class Json(Configured):
     ) -> None:
         if default is not None and not callable(default):
             raise ConfigurationError.of("Json.default", default, "a callable or None")
-        flat, pretty = bool(flat), bool(pretty)
+        flat, pretty = flag("Json.flat", flat), flag("Json.pretty", pretty)
         form = time_form("Json.time", time)
         self._layout = Layout("Json", flat=flat, rename=rename, keys=keys, time=form)
         rename, keys = self._layout.rename or None, self._layout.keys

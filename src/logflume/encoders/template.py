@@ -12,7 +12,7 @@ from ..escape import escape
 from ..level import parse_level
 from ..record import Record, Site
 from ..snapshot import safe_str, type_name
-from ..template import render
+from ..template import MAX_WIDTH, render
 from ._layout import PARTS, Part
 from ._pairs import pairs_of
 from ._settings import Configured
@@ -30,6 +30,7 @@ _DEFAULT = (
 _INDENT = "  "
 _BLANK = " \n"
 _FIELD = re.compile(r"fields(?:\.(\w+)|\[([^\[\]]+)\])")
+_VAST = re.compile(r"\d{7}")
 _CONVERSIONS: dict[str, Callable[[Any], str]] = {"r": repr, "a": ascii, "s": str}
 
 _NUMBERS: dict[str, Part] = {
@@ -178,7 +179,8 @@ def _placeholder(setting: str, name: str, spec: str, conversion: str | None) -> 
         raise ConfigurationError.of(setting, as_written, _ACCEPTED)
     sample: Any = 0 if name in _NUMBERS and not conversion else ""
     try:
-        format(sample, spec)
+        if _VAST.search(spec) or len(format(sample, spec)) > MAX_WIDTH:
+            raise ValueError(f"with widths up to {MAX_WIDTH}")
     except ValueError as error:
         raise ConfigurationError.of(setting, as_written, f"{_ACCEPTED} ({error})") from None
     return _filled(part, spec, _CONVERSIONS.get(conversion or ""))
