@@ -235,6 +235,8 @@ def test_options_that_mean_nothing_are_refused(option: str, given: Any) -> None:
         ("relative", r" *-\d+\.\d{3}s"),
         ("%S,%f", r"05,678901"),
         ("%y%%f", r"26%f"),
+        ("YYYY-MM-DD[T]HH!UTC", r"2026-01-02T03"),
+        ("ss.SSSSSS", r"05\.678901"),
     ],
 )
 def test_times_have_forms(form: str, pattern: str) -> None:

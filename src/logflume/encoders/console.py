@@ -49,7 +49,8 @@ class Console:
             pid, message, fields. Those before the message are aligned; it must be among them, and
             the fields behind it.
         time: "clock" (local time of day), "local" or "utc" (ISO 8601), "relative" (seconds since
-            the program loaded logflume), or a format of `strftime`, with `%f` for microseconds.
+            the program loaded logflume), or a format: tokens as in `Template` (`HH:mm:ss`), or
+            those of `strftime`, with `%f` for microseconds.
         width: cells that a row has; longer lines are folded, each further row marked. None for no
             end. A function is asked for each record, on the loop: it must not block.
         multiline: show line breaks as such where they are in a message's template or in what an
@@ -94,7 +95,6 @@ class Console:
             self.color, logger_width, self.theme, self.columns, time, width, self.multiline,
             exceptions,
         )  # fmt: skip
-        self._hash = hash((Console, self._settings))
         self._styles = {p: sgr(getattr(self.theme, p)) if self.color else "" for p in _PARTS}
         self._styles[""] = ""
         self._message = self._styles["message"], "\x1b[0m" if self._styles["message"] else ""
@@ -110,6 +110,7 @@ class Console:
         )
         self._before = self._columns.before
         self._behind = self._columns.behind
+        self._hash = hash((Console, self._settings))
         self._only_fields = self.columns[self.columns.index("message") + 1 :] == ("fields",)
         self._panels: Panels | None = None
         if exceptions == "rich":
