@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import json
 import random
 import time
 from collections.abc import Iterator
@@ -13,12 +14,13 @@ import msgspec
 import pytest
 
 from logflume import ConfigurationError, ExceptionInfo, Frame, Level, Record
-from logflume.encoders import Logfmt, Template
+from logflume.encoders import Ecs, Logfmt, Template
 from logflume.encoders._times import _text_of, second_of
 from logflume.escape import UNSAFE
 from logflume.level import LEVELS
 from logflume.record import Extra
 from tests.intake import WHEN, WHEN_NS, record_of
+from tests.readers import read_logfmt
 
 FAILED = ExceptionInfo("ValueError", "wrong\nlines", [Frame("a.py", 3, "f", "x = 1")])
 
@@ -186,6 +188,27 @@ def test_an_exception_stands_where_the_form_says() -> None:
         "m ValueError: wrong"
     )
     assert line("{message}\n{exception}") == "said"
+
+
+def test_every_traceback_has_carets_and_tells_of_frames_left_out() -> None:
+    """Lines, logfmt and ECS show an exception as the console does."""
+    frames = [
+        Frame("app.py", 3, "main", "total = add(1, 0)", (8, 17)),
+        Frame("...", 0, "<7 more>", None),
+    ]
+    record = record_of("m").replace(exception=ExceptionInfo("E", "no", frames))
+    shown = [
+        "Traceback (most recent call last):",
+        '  File "app.py", line 3, in main',
+        "    total = add(1, 0)",
+        "            ^^^^^^^^^",
+        "  ... <7 more>",
+        "E: no",
+    ]
+    assert line("m", record).split("\n")[1:] == [f"  {text}" for text in shown]
+    assert json.loads(Ecs().encode(record))["error"]["stack_trace"].split("\n") == shown
+    pairs = dict(read_logfmt(Logfmt().encode(record)))
+    assert pairs["exception.traceback"].split("\n") == shown
 
 
 def test_a_callable_makes_the_whole_line() -> None:

@@ -13,11 +13,11 @@ from ..level import parse_level
 from ..record import Record, Site
 from ..snapshot import safe_str, type_name
 from ..template import MAX_WIDTH, render
+from ._backtrace import backtrace
 from ._layout import PARTS, Part
 from ._pairs import pairs_of
 from ._settings import Configured
 from ._time_tokens import time_format
-from ._traceback import traceback_lines
 
 __all__ = ["Template"]
 
@@ -215,7 +215,7 @@ def _field(name: str, spec: str, conversion: str | None) -> Fill:
 
 def _exception(record: Record, site: Site) -> str:
     info = record.exception
-    return "" if info is None else "\n".join(traceback_lines(info, _INDENT, escape))
+    return "" if info is None else "\n".join(backtrace(info, _INDENT))
 
 
 _by_default = _formatted("Template.form", _DEFAULT)
