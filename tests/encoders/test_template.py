@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from logflume import ConfigurationError, ExceptionInfo, Frame, Level, Record
-from logflume.encoders import Ecs, Logfmt, Template
+from logflume.encoders import Console, Ecs, Logfmt, Template
 from logflume.encoders._times import _text_of, second_of
 from logflume.escape import UNSAFE
 from logflume.level import LEVELS
@@ -67,7 +67,8 @@ def test_the_default_is_that_of_loguru_with_the_fields() -> None:
         ("{level.no}/{level.no:04}/{level!r}", "20/0020/'INFO'"),
         ("{name}={logger}", "tests.record=tests.record"),
         ("{module}.{function} {thread}", "intake.record_of MainThread"),
-        ("{task}|{template}|{trace_id}|{level.icon}|{exception}|{exception.type}", "|||||"),
+        ("{task}|{template}|{trace_id}|{exception}|{exception.type}", "||||"),
+        ("{level.icon} {level}", "● INFO"),
         ("{message:>6}", "  said"),
         ("{message}   \n", "said"),
         ("", ""),
@@ -244,6 +245,25 @@ def test_nothing_can_forge_a_line() -> None:
         first, *others = line(given, record).split("\n")
         assert not any(UNSAFE.search(text) for text in (first, *others))
         assert all(other.startswith("  ") for other in others)
+
+
+def test_text_with_code_of_its_own_cannot_forge_either() -> None:
+    """A processor may make strings of a subclass: what its methods say is escaped, too."""
+
+    class Forging(str):
+        __slots__ = ()
+
+        def __str__(self) -> str:
+            return "\nforged"
+
+        def __format__(self, spec: str) -> str:
+            return "\x1b[31m\nforged"
+
+    own = Forging("own")
+    record = record_of("said").replace(message=own, logger=own, fields={own: own})
+    for encoder in (Template("{name} {message} {fields.own:>4} {fields}"), Console(), Logfmt()):
+        shown = encoder.encode(record)
+        assert (shown.count(b"\n"), b"\x1b" in shown) == (1, False)
 
 
 @pytest.mark.parametrize(

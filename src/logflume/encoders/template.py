@@ -13,6 +13,7 @@ from ..level import parse_level
 from ..record import Record, Site
 from ..snapshot import safe_str, type_name
 from ..template import MAX_WIDTH, render
+from ..theme import THEMES
 from ._backtrace import backtrace
 from ._layout import PARTS, Part
 from ._pairs import pairs_of
@@ -48,7 +49,7 @@ def _fields(record: Record, site: Site) -> str:
 _TEXTS: dict[str, Part] = {
     **{name: PARTS[name] for name in ("level", "message", "logger", "file", "function", "module")},
     **{name: PARTS[name] for name in ("thread", "task", "trace_id", "span_id", "template")},
-    "level.icon": lambda record, site: record.level.icon,
+    "level.icon": lambda record, site: THEMES["calm"].icon_of(record.level),
     "name": PARTS["logger"],
     "fields": _fields,
     "exception.type": lambda record, site: record.exception.type if record.exception else "",
@@ -193,7 +194,7 @@ def _filled(part: Part, spec: str, convert: Callable[[Any], str] | None) -> Fill
             value = ""
         if convert is not None:
             value = convert(value)
-        if type(value) is str:
+        if isinstance(value, str):
             value = escape(value)
         return format(value, spec)
 
@@ -206,7 +207,7 @@ def _field(name: str, spec: str, conversion: str | None) -> Fill:
 
     def fill(record: Record, site: Site) -> str:
         value = record.fields.get(name, "")
-        if type(value) is str and conversion is None:
+        if isinstance(value, str) and conversion is None:
             value = escape(value)  # before it is padded
         return escape(render(template, (), {"value": value}))
 
