@@ -16,6 +16,7 @@ from logflume import Pipeline, get_logger
 from logflume.encoders import Console as ConsoleEncoder
 from logflume.encoders import Json
 from logflume.sinks import Console, as_sink
+from logflume.sinks._terminal import is_terminal
 from logflume.sinks.console import wants_color
 from tests.fakes import may_block
 
@@ -64,7 +65,7 @@ def test_only_terminals_are_coloured(
     assert wants_color(stream) is colored
     if hasattr(stream, "write"):
         encoder = Console(stream).route_defaults["encoder"]
-        assert encoder == ConsoleEncoder(color=colored)
+        assert encoder == ConsoleEncoder(color=colored, multiline=is_terminal(stream))
         assert Console(stream, color=not colored).route_defaults["encoder"].color is not colored
 
 

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 from ..errors import ConfigurationError
 from ._bars import above_tqdm, through_rich
-from ._terminal import columns_of, encoding_of, is_notebook, wants_color
+from ._terminal import columns_of, encoding_of, is_notebook, is_terminal, wants_color
 
 __all__ = ["Outlet", "RichOutlet"]
 
@@ -48,7 +48,7 @@ class Outlet:
     @property
     def is_read_by_people(self) -> bool:
         """Whether this is a terminal or a notebook."""
-        return self.columns is not None or is_notebook(self.stream)
+        return is_terminal(self.stream) or is_notebook(self.stream)
 
     def wants_color(self) -> bool:
         """Whether to colour what goes here."""
