@@ -315,6 +315,19 @@ def test_colours_do_not_count() -> None:
         assert SGR.sub("", colored) == shown(record, width=80)
 
 
+@pytest.mark.parametrize("says", [0, -5, 19, "wide", None, ZeroDivisionError], ids=str)
+def test_a_width_that_means_nothing_costs_no_record(says: Any) -> None:
+    """A function that fails or says nonsense is as if there was no width."""
+
+    def width() -> Any:
+        if says is ZeroDivisionError:
+            raise ZeroDivisionError
+        return says
+
+    record = record_of("long " * 50)
+    assert shown(record, width=width) == shown(record)
+
+
 def test_the_width_may_change() -> None:
     """A function is asked for each record."""
     widths = iter([None, 40, 200])

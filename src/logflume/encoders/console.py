@@ -53,6 +53,7 @@ class Console:
             those of `strftime`, with `%f` for microseconds.
         width: cells that a row has; longer lines are folded, each further row marked. None for no
             end. A function is asked for each record, on the loop: it must not block.
+            If it fails, there is no end.
         multiline: show line breaks as such where they are in a message's template or in what an
             exception says, each further line indented and marked; those in values stay escapes.
         exceptions: "plain", or "rich" for panels drawn by the package rich.
@@ -135,7 +136,7 @@ class Console:
             message = escape(record.message)
         columns = self.width
         if columns is not None and callable(columns):
-            columns = columns()
+            columns = _asked(columns)
         if self._only_fields:
             fields = record.fields
             behind = self._show_fields(fields) if fields else ""
@@ -214,6 +215,15 @@ class Console:
         margin = self._margin(hang, self.theme.wrap_mark)
         rows = fold(pieces_of(line), columns, columns - hang)
         return f"\n{margin}".join([_paint(row) for row in rows])
+
+
+def _asked(width: Callable[[], int | None]) -> int | None:
+    """Return what a user's function says, unless it fails or says what no row has."""
+    try:
+        columns = width()
+    except Exception:
+        return None
+    return columns if type(columns) is int and columns >= _LEAST_WIDTH else None
 
 
 def _paint(row: list[Piece]) -> str:
