@@ -15,7 +15,12 @@ UNSAFE = re.compile(
 
 
 def escape(text: str) -> str:
-    """Return text in which every control character is visible as an escape."""
+    """Return text in which every control character is visible as an escape.
+
+    A plain string, whatever a subclass has for `__str__` and `__format__`.
+    """
+    if type(text) is not str:
+        text = str.__str__(text)
     if text.isascii() and text.isprintable():
         return text
     return UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)

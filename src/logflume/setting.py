@@ -49,11 +49,12 @@ def function(setting: str, value: object) -> None:
         raise ConfigurationError.of(setting, value, "a function")
 
 
-def flag(setting: str, value: object) -> None:
-    """Refuse a setting that is neither True nor False: `"false"` would be true.
+def flag(setting: str, value: object) -> bool:
+    """Return a setting that is yes or no, and refuse any other: `"no"` and `"false"` are true.
 
     Raises:
         ConfigurationError: naming the setting.
     """
     if not isinstance(value, bool):
         raise ConfigurationError.of(setting, value, "True or False")
+    return value

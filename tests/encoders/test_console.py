@@ -212,6 +212,12 @@ def test_columns_are_chosen() -> None:
         ("width", "wide"),
         ("exceptions", "fancy"),
         ("logger_width", -1),
+        ("logger_width", 10**9),
+        ("columns", None),
+        ("columns", 3),
+        ("time", []),
+        ("color", "no"),
+        ("multiline", 1),
     ],
 )
 def test_options_that_mean_nothing_are_refused(option: str, given: Any) -> None:
@@ -229,6 +235,8 @@ def test_options_that_mean_nothing_are_refused(option: str, given: Any) -> None:
         ("relative", r" *-\d+\.\d{3}s"),
         ("%S,%f", r"05,678901"),
         ("%y%%f", r"26%f"),
+        ("YYYY-MM-DD[T]HH!UTC", r"2026-01-02T03"),
+        ("ss.SSSSSS", r"05\.678901"),
     ],
 )
 def test_times_have_forms(form: str, pattern: str) -> None:
@@ -305,6 +313,19 @@ def test_colours_do_not_count() -> None:
         record = record_of(text, a="b " * 30, long="y" * 100)
         colored = shown(record, width=80, color=True)
         assert SGR.sub("", colored) == shown(record, width=80)
+
+
+@pytest.mark.parametrize("says", [0, -5, 19, "wide", None, ZeroDivisionError], ids=str)
+def test_a_width_that_means_nothing_costs_no_record(says: Any) -> None:
+    """A function that fails or says nonsense is as if there was no width."""
+
+    def width() -> Any:
+        if says is ZeroDivisionError:
+            raise ZeroDivisionError
+        return says
+
+    record = record_of("long " * 50)
+    assert shown(record, width=width) == shown(record)
 
 
 def test_the_width_may_change() -> None:

@@ -15,7 +15,8 @@ import msgspec
 import pytest
 
 from logflume import ExceptionInfo, Frame, Level, Record
-from logflume.encoders import Console, Json
+from logflume.encoders import Console, Ecs, Json
+from logflume.escape import UNSAFE
 from tests.intake import WHEN_NS, record_of
 
 
@@ -113,6 +114,23 @@ def test_many_records_are_encoded_as_one_by_one() -> None:
 def test_every_value_has_a_form(value: Any, read: Any) -> None:
     """A parser reads a value that is as near as JSON has one."""
     assert fields_of(value) == read
+
+
+@pytest.mark.parametrize("options", [{}, {"flat": True}, {"pretty": True}], ids=str)
+def test_nothing_can_forge_a_line_or_a_colour(options: dict[str, Any]) -> None:
+    """What JSON would let stand and terminals obey is escaped, in keys, values, names, errors."""
+    evil = "".join([chr(n) for n in range(0x110000) if UNSAFE.match(chr(n))])
+    evil = evil.replace("\x7f", "").encode("utf-8", "ignore").decode()  # no lone surrogates
+    record = record_of(f"{{a}} {evil}", a=evil, **{evil: [evil]}).replace(
+        logger=evil, exception=ExceptionInfo(evil, evil)
+    )
+    for encoder in (Json(**options), Ecs()):
+        line = encoder.encode(record).decode()
+        assert not UNSAFE.search(line.replace("\n", ""))
+        assert line.count("\n") == 1 or options == {"pretty": True}
+        assert json.loads(line)["message"] == f"{evil} {evil}"
+    fine = "naïve “quotes” – 測試 ½ €\u00a0 🔥"
+    assert fine in Json(**options).encode(record_of(fine)).decode()
 
 
 def test_numbers_too_large_for_text_are_hexadecimal() -> None:

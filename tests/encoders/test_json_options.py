@@ -175,7 +175,15 @@ def test_names_clash_only_with_keys_that_are_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("time", "iso"), ("time", None), ("time", []), ("default", "str")]
+    ("option", "value"),
+    [
+        ("time", "iso"),
+        ("time", None),
+        ("time", []),
+        ("default", "str"),
+        ("flat", "no"),
+        ("pretty", 1),
+    ],
 )
 def test_other_options_that_mean_nothing_are_refused(option: str, value: Any) -> None:
     """An unknown form of time, or a hook that cannot be called, is an error at construction."""

@@ -136,7 +136,8 @@ def test_what_processors_make_is_encoded_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("time", "iso"), ("rename", {"level": "message"}), ("keys", [])]
+    ("option", "value"),
+    [("time", "iso"), ("rename", {"level": "message"}), ("keys", []), ("flat", "no")],
 )
 def test_options_that_mean_nothing_are_refused(option: str, value: Any) -> None:
     """They are errors at construction, which say what there is."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import json
 import random
 import time
 from collections.abc import Iterator
@@ -13,12 +14,13 @@ import msgspec
 import pytest
 
 from logflume import ConfigurationError, ExceptionInfo, Frame, Level, Record
-from logflume.encoders import Logfmt, Template
+from logflume.encoders import Console, Ecs, Logfmt, Template
 from logflume.encoders._times import _text_of, second_of
 from logflume.escape import UNSAFE
 from logflume.level import LEVELS
 from logflume.record import Extra
 from tests.intake import WHEN, WHEN_NS, record_of
+from tests.readers import read_logfmt
 
 FAILED = ExceptionInfo("ValueError", "wrong\nlines", [Frame("a.py", 3, "f", "x = 1")])
 
@@ -65,7 +67,8 @@ def test_the_default_is_that_of_loguru_with_the_fields() -> None:
         ("{level.no}/{level.no:04}/{level!r}", "20/0020/'INFO'"),
         ("{name}={logger}", "tests.record=tests.record"),
         ("{module}.{function} {thread}", "intake.record_of MainThread"),
-        ("{task}|{template}|{trace_id}|{level.icon}|{exception}|{exception.type}", "|||||"),
+        ("{task}|{template}|{trace_id}|{exception}|{exception.type}", "||||"),
+        ("{level.icon} {level}", "● INFO"),
         ("{message:>6}", "  said"),
         ("{message}   \n", "said"),
         ("", ""),
@@ -188,6 +191,27 @@ def test_an_exception_stands_where_the_form_says() -> None:
     assert line("{message}\n{exception}") == "said"
 
 
+def test_every_traceback_has_carets_and_tells_of_frames_left_out() -> None:
+    """Lines, logfmt and ECS show an exception as the console does."""
+    frames = [
+        Frame("app.py", 3, "main", "total = add(1, 0)", (8, 17)),
+        Frame("...", 0, "<7 more>", None),
+    ]
+    record = record_of("m").replace(exception=ExceptionInfo("E", "no", frames))
+    shown = [
+        "Traceback (most recent call last):",
+        '  File "app.py", line 3, in main',
+        "    total = add(1, 0)",
+        "            ^^^^^^^^^",
+        "  ... <7 more>",
+        "E: no",
+    ]
+    assert line("m", record).split("\n")[1:] == [f"  {text}" for text in shown]
+    assert json.loads(Ecs().encode(record))["error"]["stack_trace"].split("\n") == shown
+    pairs = dict(read_logfmt(Logfmt().encode(record)))
+    assert pairs["exception.traceback"].split("\n") == shown
+
+
 def test_a_callable_makes_the_whole_line() -> None:
     """Its text is the line; further lines are indented, control characters escaped."""
     assert line(lambda record: f"<{record.message}>") == "<said>"
@@ -223,12 +247,31 @@ def test_nothing_can_forge_a_line() -> None:
         assert all(other.startswith("  ") for other in others)
 
 
+def test_text_with_code_of_its_own_cannot_forge_either() -> None:
+    """A processor may make strings of a subclass: what its methods say is escaped, too."""
+
+    class Forging(str):
+        __slots__ = ()
+
+        def __str__(self) -> str:
+            return "\nforged"
+
+        def __format__(self, spec: str) -> str:
+            return "\x1b[31m\nforged"
+
+    own = Forging("own")
+    record = record_of("said").replace(message=own, logger=own, fields={own: own})
+    for encoder in (Template("{name} {message} {fields.own:>4} {fields}"), Console(), Logfmt()):
+        shown = encoder.encode(record)
+        assert (shown.count(b"\n"), b"\x1b" in shown) == (1, False)
+
+
 @pytest.mark.parametrize(
     "form",
     [
         "{mesage}", "{}", "{0}", "{extra[user]}", "{fields.a.b}", "{fields[]}", "{level.color}",
         "{message:d}", "{line:s}", "{level!x}", "{level:{message}}", "{level", "}", 5, None,
-        "{time:SSSSSSSSSS}",
+        "{time:SSSSSSSSSS}", "{message:>257}", "{line:<99999999999}",
     ],
     ids=str,
 )  # fmt: skip

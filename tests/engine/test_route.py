@@ -533,6 +533,7 @@ async def test_a_record_that_cannot_be_encoded_is_dropped_alone() -> None:
         {"retry": 3},
         {"filter": "INFO"},
         {"encoder": "json"},
+        {"encoder": encoders.Json},
         {"patience": -1},
     ],
     ids=str,

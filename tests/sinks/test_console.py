@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from logflume import Pipeline, get_logger
 from logflume.encoders import Console as ConsoleEncoder
 from logflume.encoders import Json
 from logflume.sinks import Console, as_sink
+from logflume.sinks._terminal import is_terminal
 from logflume.sinks.console import wants_color
 from tests.fakes import may_block
 
@@ -62,7 +65,7 @@ def test_only_terminals_are_coloured(
     assert wants_color(stream) is colored
     if hasattr(stream, "write"):
         encoder = Console(stream).route_defaults["encoder"]
-        assert encoder == ConsoleEncoder(color=colored)
+        assert encoder == ConsoleEncoder(color=colored, multiline=is_terminal(stream))
         assert Console(stream, color=not colored).route_defaults["encoder"].color is not colored
 
 
@@ -93,6 +96,35 @@ async def test_binary_streams_get_bytes(tmp_path: Path) -> None:
         assert (tmp_path / "buffered").read_text("utf-8").endswith("zażółć\n")
         assert (tmp_path / "raw").read_bytes() == (tmp_path / "buffered").read_bytes()
         buffered.close()
+
+
+@pytest.mark.parametrize("mode", ["text", "buffered", "raw"])
+def test_a_stream_that_never_waits_loses_nothing(mode: str) -> None:
+    """A terminal or pipe that some other program has set to O_NONBLOCK gets every line, once."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    stream: Any = io.FileIO(writing, "w")
+    if mode != "raw":
+        stream = io.BufferedWriter(stream)
+    if mode == "text":
+        stream = io.TextIOWrapper(stream, encoding="utf-8")
+    read: list[bytes] = []
+
+    def read_all() -> None:
+        while part := os.read(reading, 3_000):
+            read.append(part)
+
+    reader = threading.Thread(target=read_all)
+    with Pipeline(Console(stream, columns=("message",))) as pipeline:
+        for number in range(4_000):
+            log.info("%d of many lines, more than a pipe has room for", number)
+        reader.start()
+    stream.close()
+    reader.join(10)
+    os.close(reading)
+    numbers = [int(line.split()[0]) for line in b"".join(read).splitlines()]
+    assert numbers == list(range(4_000))
+    assert pipeline.stats().routes["console"].delivered == 4_000
 
 
 async def test_a_stream_that_only_writes_is_enough() -> None:

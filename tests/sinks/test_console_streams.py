@@ -153,6 +153,8 @@ async def test_streams_by_name_are_looked_up_each_time(monkeypatch: pytest.Monke
         ("time", "noon"),
         ("width", 3),
         ("exceptions", "fancy"),
+        ("color", "false"),
+        ("multiline", 0),
     ],
 )
 def test_options_that_mean_nothing_are_refused(option: str, given: Any) -> None:
@@ -233,7 +235,7 @@ def test_only_a_terminal_has_a_width(tmp_path: Path) -> None:
 def test_a_width_that_cannot_be_is_not_believed(
     columns: int, known: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Terminals say 0 when they do not know."""
+    """Terminals say 0 when they do not know; people read them for all that."""
 
     class Real(Terminal):
         def fileno(self) -> int:
@@ -244,7 +246,7 @@ def test_a_width_that_cannot_be_is_not_believed(
     assert columns_of(Real()) == known
     encoder = Console(Real()).route_defaults["encoder"]
     assert (encoder.width() if known else encoder.width) == known
-    assert encoder.multiline is (known is not None)
+    assert encoder.multiline
 
 
 async def test_notebooks_have_colours_but_no_width() -> None:

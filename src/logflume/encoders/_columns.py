@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..errors import ConfigurationError
@@ -42,7 +42,7 @@ def checked_columns(given: Sequence[str], setting: str) -> tuple[str, ...]:
     Raises:
         ConfigurationError: a name is unknown or there twice, or the order cannot be shown.
     """
-    names = () if isinstance(given, str) else tuple(given)
+    names = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else ()
     known = all(isinstance(name, str) and name in _NAMES for name in names)
     if not known or len(set(names)) != len(names) or "message" not in names:
         raise ConfigurationError.of(setting, given, f"message and others of {', '.join(_NAMES)}")

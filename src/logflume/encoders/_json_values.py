@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ __all__ = [
     "key_of",
     "plain",
     "plain_after",
+    "shielded",
     "valid",
 ]
 
@@ -29,18 +31,44 @@ LINE = COMPACT | orjson.OPT_APPEND_NEWLINE
 
 MAX_64 = 2**63
 
+# What JSON lets stand as it is, of what `escape.UNSAFE` has: C1 controls, which are a colour or a
+# movement on some terminals, what some readers take for the end of a line, and what hides text or
+# turns it round. In UTF-8; DEL is left, which terminals pass over.
+_UNSAFE = re.compile(
+    rb"\xc2[\x80-\x9f\xad]|\xd8\x9c|\xe1\xa0\x8e|\xe2\x80[\x8b-\x8f\xa8-\xae]|\xe2\x81[\xa0-\xaf]"
+    rb"|\xef\xbb\xbf|\xef\xbf[\xb9-\xbb]|\xf3\xa0[\x80\x81][\x80-\xbf]"
+)
+# The bytes that they begin with: looking for these is a tenth of the regular expression's time.
+_SUSPECTS = b"\xc2\xd8\xe1\xe2\xef\xf3"
+
 
 def dumps(value: Any, options: int = COMPACT, form: Callable[[Any], Any] | None = None) -> bytes:
     """Return a value as JSON, whatever it is; `form` is `plain` or what goes before it."""
     form = form or plain
     try:
-        return orjson.dumps(value, form, options)
+        text = orjson.dumps(value, form, options)
     except TypeError:
-        pass
-    try:
-        return orjson.dumps(encodable(value), form, options)
-    except (TypeError, RecursionError):  # a processor's doing: what is captured has an end
-        return orjson.dumps(encodable(_bounded(value)), plain, options)
+        try:
+            text = orjson.dumps(encodable(value), form, options)
+        except (TypeError, RecursionError):  # a processor's doing: what is captured has an end
+            text = orjson.dumps(encodable(_bounded(value)), plain, options)
+    return text if text.isascii() else shielded(text)
+
+
+def shielded(text: bytes) -> bytes:
+    """Return JSON that is not all ASCII with escapes for what could forge a line or a colour.
+
+    To a parser it is the same: these can be nowhere but within strings.
+    """
+    for suspect in _SUSPECTS:
+        if suspect in text:
+            return _UNSAFE.sub(_escaped, text)
+    return text
+
+
+def _escaped(found: re.Match[bytes]) -> bytes:
+    units = found[0].decode().encode("utf-16-be").hex()
+    return "".join([f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4)]).encode()
 
 
 def _bounded(value: Any) -> Any:

@@ -68,10 +68,4 @@ def text_of(value: Any) -> str:
 def _quoted(text: str) -> str:
     if text and text != "null" and not _SPECIAL.search(text):
         return text
-    quoted = dumps(valid(text)).decode()
-    return UNSAFE.sub(_escaped, quoted)
-
-
-def _escaped(found: re.Match[str]) -> str:
-    units = found[0].encode("utf-16-be")
-    return "".join([f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2)])
+    return dumps(valid(text)).decode().replace("\x7f", r"\u007f")

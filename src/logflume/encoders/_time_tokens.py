@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import TypeAlias
 
 from ..errors import ConfigurationError
@@ -21,6 +20,7 @@ OfSecond: TypeAlias = Callable[[datetime], str]
 OfMoment: TypeAlias = Callable[[int], str]
 
 _SECOND = 1_000_000_000
+_MILLISECONDS = tuple([f"{n:03}" for n in range(1000)])
 _ISO = "YYYY-MM-DD[T]HH:mm:ss.SSSSSSZ"
 _UTC = "!UTC"
 
@@ -78,7 +78,7 @@ def time_format(setting: str, spec: str) -> OfMoment:
     if "%" in spec:
         return _by_strftime(setting, spec, local=not utc)
     groups: list[list[str | OfSecond]] = [[]]
-    moments: list[OfMoment] = []
+    fractions: list[str] = []
     end = 0
     for match in _TOKEN.finditer(spec):
         groups[-1].append(spec[end : match.start()])
@@ -93,37 +93,53 @@ def time_format(setting: str, spec: str) -> OfMoment:
                 setting, spec, "one to nine S, since times have nanoseconds"
             )
         else:
-            moments.append(_fraction(fraction))
+            fractions.append(fraction)
             groups.append([])
     groups[-1].append(spec[end:])
-    return _joined(groups, moments, local=not utc)
+    return _joined(groups, fractions, local=not utc)
 
 
-def _joined(
-    groups: list[list[str | OfSecond]], moments: list[OfMoment], *, local: bool
-) -> OfMoment:
-    @lru_cache(maxsize=8)
-    def texts_of(seconds: int) -> list[str]:
-        when = second_of(seconds, local)
+def _joined(groups: list[list[str | OfSecond]], fractions: list[str], *, local: bool) -> OfMoment:
+    """Return what joins the texts of a second, worked out once, with what is within it.
+
+    Any number of threads may call it: what is kept is replaced as a whole.
+    """
+
+    def texts_of(second: int) -> list[str]:
+        when = second_of(second, local)
         return [
             "".join([part if isinstance(part, str) else part(when) for part in group])
             for group in groups
         ]
 
+    kept: tuple[int | None, list[str]] = (None, [])
+
+    def to_the_millisecond(time_ns: int) -> str:
+        nonlocal kept
+        second = time_ns // _SECOND
+        last, texts = kept
+        if last != second:
+            texts = texts_of(second)
+            kept = (second, texts)
+        return _MILLISECONDS[time_ns % _SECOND // 1_000_000].join(texts)
+
     def show(time_ns: int) -> str:
-        first, *others = texts_of(time_ns // _SECOND)
-        for moment, text in zip(moments, others, strict=True):
-            first += moment(time_ns) + text
-        return first
+        nonlocal kept
+        second = time_ns // _SECOND
+        last, texts = kept
+        if last != second:
+            texts = texts_of(second)
+            kept = (second, texts)
+        shown = texts[0]
+        for token, text in zip(fractions, texts[1:], strict=True):
+            shown += _fraction(token, time_ns) + text
+        return shown
 
-    return show
+    return to_the_millisecond if fractions == ["SSS"] else show
 
 
-def _fraction(token: str) -> OfMoment:
-    if token == "x":
-        return lambda time_ns: str(time_ns // 1_000)
-    digits = len(token)
-    return lambda time_ns: f"{time_ns % _SECOND:09}"[:digits]
+def _fraction(token: str, time_ns: int) -> str:
+    return str(time_ns // 1_000) if token == "x" else f"{time_ns % _SECOND:09}"[: len(token)]
 
 
 def _by_strftime(setting: str, spec: str, *, local: bool) -> OfMoment:

@@ -9,6 +9,7 @@ from ..errors import ConfigurationError
 from ..escape import escape
 from ..exception import ExceptionInfo
 from ..record import Record
+from ..setting import flag
 from ..theme import Theme, sgr, theme_of
 from ._backtrace import backtrace
 from ._cells import SGR, Piece, cells, fold, is_wider, pad, painted, pieces_of, visible_cells
@@ -23,6 +24,7 @@ Width: TypeAlias = "int | Callable[[], int | None] | None"
 
 _MESSAGE_WIDTH = 40
 _LEAST_WIDTH = 20
+_MOST_WIDTH = 256
 _LEAST_ROOM = 24
 _LEAST_FIRST = 12
 _PARTS = ("time", "logger", "message", "key", "value", "origin", "trace", "source", "caret",
@@ -47,9 +49,11 @@ class Console:
             pid, message, fields. Those before the message are aligned; it must be among them, and
             the fields behind it.
         time: "clock" (local time of day), "local" or "utc" (ISO 8601), "relative" (seconds since
-            the program loaded logflume), or a format of `strftime`, with `%f` for microseconds.
+            the program loaded logflume), or a format: tokens as in `Template` (`HH:mm:ss`), or
+            those of `strftime`, with `%f` for microseconds.
         width: cells that a row has; longer lines are folded, each further row marked. None for no
             end. A function is asked for each record, on the loop: it must not block.
+            If it fails, there is no end.
         multiline: show line breaks as such where they are in a message's template or in what an
             exception says, each further line indented and marked; those in values stay escapes.
         exceptions: "plain", or "rich" for panels drawn by the package rich.
@@ -70,8 +74,9 @@ class Console:
         multiline: bool = False,
         exceptions: str = "plain",
     ) -> None:
-        if type(logger_width) is not int or logger_width < 0:
-            raise ConfigurationError.of("Console.logger_width", logger_width, "0 or more cells")
+        if type(logger_width) is not int or not 0 <= logger_width <= _MOST_WIDTH:
+            accepted = f"0 to {_MOST_WIDTH} cells"
+            raise ConfigurationError.of("Console.logger_width", logger_width, accepted)
         if not (width is None or callable(width)) and not (
             type(width) is int and width >= _LEAST_WIDTH
         ):
@@ -79,19 +84,18 @@ class Console:
             raise ConfigurationError.of("Console.width", width, accepted)
         if exceptions not in ("plain", "rich"):
             raise ConfigurationError.of("Console.exceptions", exceptions, "'plain' or 'rich'")
-        self.color = bool(color)
+        self.color = flag("Console.color", color)
         self.logger_width = logger_width
         self.theme = theme_of(theme, "Console.theme")
         self.columns = checked_columns(columns, "Console.columns")
         self.time = time
         self.width = width
-        self.multiline = bool(multiline)
+        self.multiline = flag("Console.multiline", multiline)
         self.exceptions = exceptions
         self._settings = (
             self.color, logger_width, self.theme, self.columns, time, width, self.multiline,
             exceptions,
         )  # fmt: skip
-        self._hash = hash((Console, self._settings))
         self._styles = {p: sgr(getattr(self.theme, p)) if self.color else "" for p in _PARTS}
         self._styles[""] = ""
         self._message = self._styles["message"], "\x1b[0m" if self._styles["message"] else ""
@@ -107,6 +111,7 @@ class Console:
         )
         self._before = self._columns.before
         self._behind = self._columns.behind
+        self._hash = hash((Console, self._settings))
         self._only_fields = self.columns[self.columns.index("message") + 1 :] == ("fields",)
         self._panels: Panels | None = None
         if exceptions == "rich":
@@ -131,7 +136,7 @@ class Console:
             message = escape(record.message)
         columns = self.width
         if columns is not None and callable(columns):
-            columns = columns()
+            columns = _asked(columns)
         if self._only_fields:
             fields = record.fields
             behind = self._show_fields(fields) if fields else ""
@@ -210,6 +215,15 @@ class Console:
         margin = self._margin(hang, self.theme.wrap_mark)
         rows = fold(pieces_of(line), columns, columns - hang)
         return f"\n{margin}".join([_paint(row) for row in rows])
+
+
+def _asked(width: Callable[[], int | None]) -> int | None:
+    """Return what a user's function says, unless it fails or says what no row has."""
+    try:
+        columns = width()
+    except Exception:
+        return None
+    return columns if type(columns) is int and columns >= _LEAST_WIDTH else None
 
 
 def _paint(row: list[Piece]) -> str:

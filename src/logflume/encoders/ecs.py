@@ -10,12 +10,12 @@ from ..errors import ConfigurationError
 from ..exception import ExceptionInfo
 from ..record import Record, process_id
 from ..snapshot import safe_str
+from ._backtrace import stack_trace
 from ._json_values import LINE, dumps, valid
 from ._layout import free_name
 from ._leaves import Path, leaves
 from ._settings import Configured
 from ._times import TimeForm, time_form
-from ._traceback import traceback_lines
 
 __all__ = ["Ecs"]
 
@@ -44,7 +44,7 @@ class Ecs(Configured):
     `@timestamp`, `log.level` (in lower case), `message`, `ecs.version`, then as nested objects
     `log.logger`, `log.origin.file.name` and `.line`, `log.origin.function`, `process.pid`,
     `process.thread.name`, and of an exception `error.type`, `.message` and `.stack_trace`, with
-    all that caused it.
+    all that caused it. Control characters are escaped as in `Json`.
 
     A field whose name begins with a field set of ECS goes where that says: `http.request.method`,
     or `http={"request": {"method": "GET"}}`. So do `trace_id`, `transaction_id` and `span_id`. No
@@ -159,5 +159,4 @@ def _label(value: Any) -> Any:
 
 
 def _error(info: ExceptionInfo) -> dict[str, str]:
-    trace = "\n".join(traceback_lines(info))
-    return {"type": info.type, "message": info.message, "stack_trace": trace}
+    return {"type": info.type, "message": info.message, "stack_trace": stack_trace(info)}

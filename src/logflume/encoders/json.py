@@ -11,8 +11,9 @@ import orjson
 from ..errors import ConfigurationError
 from ..level import Level
 from ..record import Record, process_id
+from ..setting import flag
 from ..template import compiled_of, render
-from ._json_values import LINE, dumps, plain, plain_after
+from ._json_values import LINE, dumps, plain, plain_after, shielded
 from ._layout import Layout
 from ._settings import Configured
 from ._times import TimeForm, time_form
@@ -34,7 +35,8 @@ class Json(Configured):
 
     Every value has a form: times are ISO 8601, bytes and unknown objects text, sets and tuples
     arrays, numbers that are not finite null, integers of any size numbers; lone surrogates
-    are escaped.
+    are escaped. What could forge a line or a colour on a terminal (C1 and bidi controls, line
+    separators) is written as escapes, which parsers read back.
 
         Route("app.jsonl", encoder=encoders.Json(flat=True, rename={"timestamp": "@timestamp"}))
 
@@ -67,7 +69,7 @@ class Json(Configured):
     ) -> None:
         if default is not None and not callable(default):
             raise ConfigurationError.of("Json.default", default, "a callable or None")
-        flat, pretty = bool(flat), bool(pretty)
+        flat, pretty = flag("Json.flat", flat), flag("Json.pretty", pretty)
         form = time_form("Json.time", time)
         self._layout = Layout("Json", flat=flat, rename=rename, keys=keys, time=form)
         rename, keys = self._layout.rename or None, self._layout.keys
@@ -171,6 +173,8 @@ class Json(Configured):
                     own["level"] = own.pop("level")  # the tail comes last
             try:
                 line = encode(own, plain, LINE)
+                if not line.isascii():
+                    line = shielded(line)
             except TypeError:
                 line = dumps(own, LINE)
             append(write(line))

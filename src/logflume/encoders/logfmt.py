@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import ConfigurationError
-from ..record import Record, Site
+from ..record import Record
+from ._backtrace import stack_trace
 from ._layout import Layout, Part, free_name
 from ._pairs import name_of, pairs_of, text_of
 from ._settings import Configured
 from ._times import TimeForm, time_form
-from ._traceback import traceback_lines
 
 __all__ = ["Logfmt"]
 
@@ -83,13 +83,8 @@ class Logfmt(Configured):
         return pairs
 
 
-def _traceback(record: Record, site: Site) -> str | None:
-    info = record.exception
-    return "\n".join(traceback_lines(info)) if info is not None else None
-
-
 _OF_EXCEPTION: dict[str, Part] = {
     "type": lambda record, site: record.exception.type if record.exception else None,
     "message": lambda record, site: record.exception.message if record.exception else None,
-    "traceback": _traceback,
+    "traceback": lambda record, site: stack_trace(record.exception) if record.exception else None,
 }

@@ -11,6 +11,7 @@ import msgspec
 
 from ..errors import ConfigurationError
 from ..record import Record
+from ..setting import flag
 from ..snapshot import snapshot
 from ._json_values import MAX_64, digits_of, key_of, plain, valid
 from ._layout import Layout, free_name
@@ -53,7 +54,7 @@ class Msgpack(Configured):
         keys: Sequence[str] | None = None,
         time: TimeForm | Literal["ext"] = "ext",
     ) -> None:
-        flat = bool(flat)
+        flat = flag("Msgpack.flat", flat)
         try:
             form = _timestamp if time == "ext" else time_form("Msgpack.time", time)
         except ConfigurationError as error:

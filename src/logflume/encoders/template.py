@@ -12,12 +12,13 @@ from ..escape import escape
 from ..level import parse_level
 from ..record import Record, Site
 from ..snapshot import safe_str, type_name
-from ..template import render
+from ..template import MAX_WIDTH, render
+from ..theme import THEMES
+from ._backtrace import backtrace
 from ._layout import PARTS, Part
 from ._pairs import pairs_of
 from ._settings import Configured
 from ._time_tokens import time_format
-from ._traceback import traceback_lines
 
 __all__ = ["Template"]
 
@@ -30,6 +31,7 @@ _DEFAULT = (
 _INDENT = "  "
 _BLANK = " \n"
 _FIELD = re.compile(r"fields(?:\.(\w+)|\[([^\[\]]+)\])")
+_VAST = re.compile(r"\d{7}")
 _CONVERSIONS: dict[str, Callable[[Any], str]] = {"r": repr, "a": ascii, "s": str}
 
 _NUMBERS: dict[str, Part] = {
@@ -47,7 +49,7 @@ def _fields(record: Record, site: Site) -> str:
 _TEXTS: dict[str, Part] = {
     **{name: PARTS[name] for name in ("level", "message", "logger", "file", "function", "module")},
     **{name: PARTS[name] for name in ("thread", "task", "trace_id", "span_id", "template")},
-    "level.icon": lambda record, site: record.level.icon,
+    "level.icon": lambda record, site: THEMES["calm"].icon_of(record.level),
     "name": PARTS["logger"],
     "fields": _fields,
     "exception.type": lambda record, site: record.exception.type if record.exception else "",
@@ -178,7 +180,8 @@ def _placeholder(setting: str, name: str, spec: str, conversion: str | None) -> 
         raise ConfigurationError.of(setting, as_written, _ACCEPTED)
     sample: Any = 0 if name in _NUMBERS and not conversion else ""
     try:
-        format(sample, spec)
+        if _VAST.search(spec) or len(format(sample, spec)) > MAX_WIDTH:
+            raise ValueError(f"with widths up to {MAX_WIDTH}")
     except ValueError as error:
         raise ConfigurationError.of(setting, as_written, f"{_ACCEPTED} ({error})") from None
     return _filled(part, spec, _CONVERSIONS.get(conversion or ""))
@@ -191,7 +194,7 @@ def _filled(part: Part, spec: str, convert: Callable[[Any], str] | None) -> Fill
             value = ""
         if convert is not None:
             value = convert(value)
-        if type(value) is str:
+        if isinstance(value, str):
             value = escape(value)
         return format(value, spec)
 
@@ -204,7 +207,7 @@ def _field(name: str, spec: str, conversion: str | None) -> Fill:
 
     def fill(record: Record, site: Site) -> str:
         value = record.fields.get(name, "")
-        if type(value) is str and conversion is None:
+        if isinstance(value, str) and conversion is None:
             value = escape(value)  # before it is padded
         return escape(render(template, (), {"value": value}))
 
@@ -213,7 +216,7 @@ def _field(name: str, spec: str, conversion: str | None) -> Fill:
 
 def _exception(record: Record, site: Site) -> str:
     info = record.exception
-    return "" if info is None else "\n".join(traceback_lines(info, _INDENT, escape))
+    return "" if info is None else "\n".join(backtrace(info, _INDENT))
 
 
 _by_default = _formatted("Template.form", _DEFAULT)

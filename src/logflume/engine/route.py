@@ -151,8 +151,9 @@ class Route:
             raise ConfigurationError.of("Route.retry", self.retry, "a logflume.Retry")
         if self.filter is not None and not callable(self.filter):
             raise ConfigurationError.of("Route.filter", self.filter, "a callable Record -> bool")
-        # A string has an `encode` as well, and is what one gives who expects names.
-        if isinstance(self.encoder, str) or not isinstance(self.encoder, Encoder | None):
+        # A string has an `encode` as well, and is what one gives who expects names; and so does
+        # the class of an encoder.
+        if isinstance(self.encoder, str | type) or not isinstance(self.encoder, Encoder | None):
             raise ConfigurationError.of(
                 "Route.encoder", self.encoder, "an encoder, see logflume.encoders"
             )

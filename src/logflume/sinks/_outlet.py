@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import select
 import sys
 from typing import Any, TextIO
 
 from ..errors import ConfigurationError
 from ._bars import above_tqdm, through_rich
-from ._terminal import columns_of, encoding_of, is_notebook, wants_color
+from ._terminal import columns_of, encoding_of, is_notebook, is_terminal, wants_color
 
 __all__ = ["Outlet", "RichOutlet"]
 
@@ -46,7 +48,7 @@ class Outlet:
     @property
     def is_read_by_people(self) -> bool:
         """Whether this is a terminal or a notebook."""
-        return self.columns is not None or is_notebook(self.stream)
+        return is_terminal(self.stream) or is_notebook(self.stream)
 
     def wants_color(self) -> bool:
         """Whether to colour what goes here."""
@@ -65,11 +67,13 @@ class Outlet:
         with above_tqdm(stream):
             if isinstance(stream, io.RawIOBase | io.BufferedIOBase):
                 _write_bytes(stream, data)
+            elif isinstance(stream, io.TextIOWrapper) and _never_waits(stream):
+                _flush(stream)
+                text = data.decode("utf-8", "backslashreplace")
+                _write_bytes(stream.buffer, text.encode(stream.encoding, "backslashreplace"))
             else:
                 _write_text(stream, data.decode("utf-8", "backslashreplace"))
-            flush = getattr(stream, "flush", None)
-            if flush is not None:
-                flush()
+            _flush(stream)
 
 
 class RichOutlet(Outlet):
@@ -112,10 +116,45 @@ class RichOutlet(Outlet):
             self._console.print(Text.from_ansi(text), soft_wrap=True)
 
 
-def _write_bytes(stream: io.RawIOBase | io.BufferedIOBase, data: bytes) -> None:
+# A terminal or pipe is set to O_NONBLOCK by any program that shares it (Node does that), and then
+# takes a part, or nothing: text streams would lose what was not taken. So wait for room.
+
+
+def _never_waits(stream: Any) -> bool:
+    try:
+        return not os.get_blocking(stream.fileno())
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _wait_for_room(stream: Any) -> None:
+    poll = select.poll()
+    poll.register(stream.fileno(), select.POLLOUT)
+    poll.poll()
+
+
+def _write_bytes(stream: Any, data: bytes) -> None:
     left = memoryview(data)
     while left:  # a raw stream may take a part
-        left = left[stream.write(left) or 0 :]
+        try:
+            taken = stream.write(left)
+        except BlockingIOError as error:
+            taken = error.characters_written
+            _wait_for_room(stream)
+        if taken is None:
+            _wait_for_room(stream)
+        left = left[taken or 0 :]
+
+
+def _flush(stream: Any) -> None:
+    flush = getattr(stream, "flush", None)
+    while flush is not None:
+        try:
+            flush()
+        except BlockingIOError:
+            _wait_for_room(stream)
+        else:
+            return
 
 
 def _write_text(stream: TextIO, text: str) -> None:

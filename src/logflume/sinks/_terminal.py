@@ -11,7 +11,14 @@ import stat
 import sys
 from typing import Any, Protocol
 
-__all__ = ["columns_of", "enable_sequences", "encoding_of", "is_notebook", "wants_color"]
+__all__ = [
+    "columns_of",
+    "enable_sequences",
+    "encoding_of",
+    "is_notebook",
+    "is_terminal",
+    "wants_color",
+]
 
 _VIRTUAL_TERMINAL = 0x0004  # ENABLE_VIRTUAL_TERMINAL_PROCESSING
 _LEAST_COLUMNS = 20
@@ -31,7 +38,7 @@ def wants_color(stream: Any) -> bool:
         return True
     if os.environ.get("TERM") == "dumb":
         return False
-    return _is_terminal(stream) or _is_pycharm(stream)
+    return is_terminal(stream) or _is_pycharm(stream)
 
 
 def is_notebook(stream: Any) -> bool:
@@ -40,7 +47,8 @@ def is_notebook(stream: Any) -> bool:
     return type(stream).__module__.partition(".")[0] == "ipykernel"
 
 
-def _is_terminal(stream: Any) -> bool:
+def is_terminal(stream: Any) -> bool:
+    """Whether a stream says that it is a terminal."""
     try:
         return bool(stream.isatty())
     except Exception:
@@ -61,7 +69,7 @@ def _is_pycharm(stream: Any) -> bool:
 
 def columns_of(stream: Any) -> int | None:
     """Return how many cells a row of the stream's terminal has; None where rows have no end."""
-    if is_notebook(stream) or not _is_terminal(stream):
+    if is_notebook(stream) or not is_terminal(stream):
         return None
     try:
         columns = os.get_terminal_size(stream.fileno()).columns

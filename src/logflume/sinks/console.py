@@ -15,6 +15,7 @@ from ..engine.batch import Batch
 from ..errors import ConfigurationError, Rejected
 from ..level import Level, parse_level
 from ..protocols import Encoder, SinkBatch
+from ..setting import flag
 from ..theme import Theme, theme_of
 from ._outlet import Outlet, RichOutlet
 from ._terminal import enable_sequences, wants_color
@@ -77,7 +78,7 @@ class Console:
         if errors_to is not None:
             self._outlets.append(Outlet(errors_to, "errors_to"))
             self.wants_blocks = False  # but the records, for their levels
-        self._color = self._choose_color() if color is None else bool(color)
+        self._color = self._choose_color() if color is None else flag("Console.color", color)
         theme = theme_of(theme, "Console.theme")
         for outlet in self._outlets:
             theme = theme.within(outlet.encoding)
@@ -116,11 +117,11 @@ class Console:
 
     def encoder_for(self, *, json: bool | None, color: bool | None) -> Encoder:
         """Return the encoder that `configure(json=, color=)` asks for."""
-        if json:
+        if json is not None and flag("json", json):
             return Json()
         if color is None:
             color = self._color
-        elif color:
+        elif flag("color", color):
             for outlet in self._outlets:
                 outlet.plain = False
         return ConsoleEncoder(color=color, **self._look)
