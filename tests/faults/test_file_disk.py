@@ -222,6 +222,65 @@ async def test_files_are_synced_from_time_to_time(
     assert not synced.is_set()
 
 
+async def test_a_rotation_in_the_middle_of_a_sync_leaves_nothing_unsynced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that syncs has not got hold of the file yet when it is rotated."""
+    told: list[str] = []
+    synced: list[int] = []
+    real_dup, real_fsync = os.dup, os.fsync
+    sink = File(tmp_path / "app.jsonl", rotation=4, fsync=1_000)
+    sink.tell = told.append
+    await sink.open()
+    await sink.send(batch_of(b"one\n"))
+    output = sink._output
+    assert output is not None
+
+    def late(fd: int) -> int:
+        rotating = threading.Thread(target=output._rotate)
+        rotating.start()
+        rotating.join(0.2)
+        return real_dup(fd if fd < 0 else output._fd)
+
+    def noticed(fd: int) -> None:
+        synced.append(os.fstat(fd).st_ino)
+        real_fsync(fd)
+
+    with may_block():
+        inode = os.stat(sink.path).st_ino
+        monkeypatch.setattr(os, "dup", late)
+        monkeypatch.setattr(os, "fsync", noticed)
+        output.sync()
+    await sink.aclose()
+    assert inode in synced
+    assert told == []
+
+
+async def test_seconds_beyond_what_clocks_take_are_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that syncs does not end by an error of its own."""
+    raised: list[object] = []
+    waited = threading.Event()
+    wait = threading.Event.wait
+
+    def noticed(event: threading.Event, timeout: float | None = None) -> bool:
+        try:
+            return wait(event, timeout)
+        except OverflowError as error:
+            raised.append(error)
+            return True
+        finally:
+            waited.set()
+
+    monkeypatch.setattr(threading.Event, "wait", noticed)
+    sink = File(tmp_path / "app.jsonl", fsync=1e300)
+    await sink.open()
+    await sink.aclose()
+    assert await anyio.to_thread.run_sync(lambda: wait(waited, 10))
+    assert raised == []
+
+
 @pytest.mark.parametrize("fsync", ["batch", 1_000])
 async def test_rotated_files_are_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fsync: str | float

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -75,6 +76,7 @@ class Output:
         self._cut_to: int | None = None
         self._hold_until = 0.0
         self._unsynced = False
+        self._swap = threading.Lock()  # around which file it is, and what of it is synced
         rotation = terms.rotation
         self._max_bytes = None if rotation is None else rotation.max_bytes
         self._timed = rotation is not None and rotation.next_after(terms.clock()) is not None
@@ -170,8 +172,7 @@ class Output:
 
     def _let_go(self, *, at_once: bool = False) -> None:
         """Leave a file that is no longer the path's: what is in it shall be kept, too."""
-        fd, self._fd = self._fd, -1
-        unsynced, self._unsynced = self._unsynced, False
+        fd, unsynced = self._taken()
 
         def close() -> None:
             try:
@@ -187,21 +188,28 @@ class Output:
         else:
             close()
 
+    def _taken(self) -> tuple[int, bool]:
+        """Take the file, to close it, and whether it is to be synced before."""
+        with self._swap:
+            fd, self._fd = self._fd, -1
+            unsynced, self._unsynced = self._unsynced, False
+        return fd, unsynced
+
     def close(self) -> None:
         """Close the file, synced first where it is to be."""
-        fd, self._fd = self._fd, -1
+        fd, unsynced = self._taken()
         if self._lock is not None:
             self._lock.close()
         if fd >= 0:
             try:
-                if self._unsynced:
-                    self._unsynced = False
+                if unsynced:
                     os.fsync(fd)
             finally:
                 os.close(fd)
 
     def forget(self) -> None:
         """Close what a parent process had open, in its child, which has written nothing."""
+        self._swap = threading.Lock()  # the parent's thread that syncs may have held the other one
         self._unsynced = False
         self.close()
 
@@ -210,10 +218,11 @@ class Output:
 
         Should the file be rotated right now, that sees to it itself.
         """
-        if not self._unsynced or self._fd < 0:
-            return
-        self._unsynced = False
-        fd = os.dup(self._fd)
+        with self._swap:
+            if not self._unsynced or self._fd < 0:
+                return
+            fd = os.dup(self._fd)
+            self._unsynced = False
         try:
             os.fsync(fd)
         except OSError:

@@ -311,7 +311,7 @@ class File:
         return self._spread is not None and self._spread.is_open(path)
 
     def _sync_until_closed(self, stop: threading.Event, seconds: float) -> None:
-        while not stop.wait(seconds):
+        while not stop.wait(min(seconds, threading.TIMEOUT_MAX)):
             for output in self._outputs():
                 try:
                     output.sync()
