@@ -41,6 +41,31 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
             subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+@pytest.mark.parametrize("path", ["logs/app.jsonl", "logs/{level}/app.jsonl"])
+async def test_a_disk_that_is_full_at_the_start_is_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """Records wait for room as they do later on: a start at a bad moment is not the end."""
+    refusals = iter(range(3))
+    make = os.makedirs
+
+    def without_room(name: Any, **settings: Any) -> None:
+        if next(refusals, None) is not None:
+            raise OSError(errno.ENOSPC, "No space left on device", str(name))
+        make(name, **settings)
+
+    monkeypatch.setattr(os, "makedirs", without_room)
+    route = Route(File(str(tmp_path / path)), name="disk", retry=PATIENT)
+    async with Pipeline(route) as pipeline:
+        await log.ainfo("said")
+        await pipeline.flush()
+    counts = pipeline.stats().routes["disk"]
+    assert (counts.delivered, counts.lost) == (1, 0)
+    with may_block():
+        (found,) = (tmp_path / "logs").rglob("app.jsonl")
+    assert b"said" in read(found)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts of Linux")
 @pytest.mark.parametrize("settings", [{}, {"rotation": "20 kB"}, {"shared": True}], ids=repr)
 async def test_a_full_disk_is_gone_on_with_when_it_has_room(

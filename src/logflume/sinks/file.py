@@ -7,6 +7,7 @@ that writing is not held up by that; and one, if it was asked for, syncs from ti
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -41,6 +42,12 @@ if TYPE_CHECKING:
 __all__ = ["File"]
 
 T = TypeVar("T")
+
+# What keeps a file from being opened now, but not for ever: each batch tries again.
+_PASSING = {
+    getattr(errno, name, None)
+    for name in ("ENOSPC", "EDQUOT", "EIO", "EMFILE", "ENFILE", "ENOMEM", "ESTALE", "ETIMEDOUT")
+} - {None}
 
 TELL_AGAIN = 60.0
 """Seconds after which the same trouble is told again."""
@@ -270,11 +277,17 @@ class File:
     # In the sink's thread.
 
     def _open(self) -> None:
+        try:
+            if self._output is not None:
+                self._output.open()
+            elif self._template is not None:
+                os.makedirs(self._template.folder, exist_ok=True)
+        except OSError as error:
+            if error.errno not in _PASSING:
+                raise
+            self._tell(f"{self.path}: not open yet: {error.strerror}")
         if self._output is not None:
-            self._output.open()
             self._tidy(self._output.family)
-        elif self._template is not None:
-            os.makedirs(self._template.folder, exist_ok=True)
 
     def _close(self) -> None:
         errors = []
