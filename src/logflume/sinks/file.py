@@ -20,7 +20,7 @@ from ..encoders.json import Json
 from ..engine.backend import Worker, in_trio
 from ..engine.batch import Batch
 from ..engine.news import tell_on_stderr
-from ..errors import ConfigurationError, Rejected, Retryable
+from ..errors import ConfigurationError, PipelineError, Rejected, Retryable
 from ..protocols import SinkBatch
 from ..record import Record
 from ..setting import positive
@@ -155,14 +155,27 @@ class File:
         self._stop = threading.Event()
         self._told: dict[str, float] = {}
         self._done: dict[int, Record] = {}
+        self._process = 0
+        self._refused = 0
 
     # On the loop.
 
     async def open(self) -> None:
-        """Create what is missing, open the file for appending, and start looking after old ones."""
+        """Create what is missing, open the file for appending, and start looking after old ones.
+
+        Raises:
+            PipelineError: this sink is open already, for another route.
+            OSError: no file can be here. A full disk is none of that: records wait for room.
+        """
         from ..files.output import Output
 
+        if self._worker is not None and self._process == os.getpid():
+            self._refused += 1
+            raise PipelineError(
+                f"File({str(self.path)!r}) is open already: each route needs its own"
+            )
         self._forget()
+        self._process = os.getpid()
         self._worker = Worker(f"logflume file {self.name}")
         if self._needs_upkeep or self._terms.durable:
             self._upkeep_worker = Worker(f"logflume upkeep {self.name}")
@@ -225,7 +238,11 @@ class File:
         Files that were rotated are compressed in the time that there is; what is not is left as it
         is, and is compressed after the next start.
         """
-        if self._worker is None:
+        if self._refused:  # whoever could not open it closes it all the same: it is another's
+            self._refused -= 1
+            return
+        worker = self._worker
+        if worker is None:
             return
         try:
             await self._in_thread(self._close)
@@ -233,7 +250,8 @@ class File:
                 await self._in_thread(self._last_upkeep.result)
         finally:
             self._stop.set()
-            self._worker.shutdown()
+            self._worker = None
+            worker.shutdown()
             if self._upkeep_worker is not None:
                 self._upkeep_worker.shutdown()
 
@@ -270,6 +288,7 @@ class File:
             except OSError:
                 pass
         self._stop = threading.Event()
+        self._refused = 0
         self._output = self._spread = None
         self._upkeep = self._upkeep_worker = self._last_upkeep = None
         self._done = {}
