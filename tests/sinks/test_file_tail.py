@@ -35,18 +35,42 @@ NEW = b'{"message":"new"}\n'
 async def test_a_torn_tail_is_mended(
     tmp_path: Path, settings: dict[str, bool], tail: bytes, mended: bytes, aside: bytes | None
 ) -> None:
-    """Before the first batch: a part of a JSON line is moved aside, any other line gets its end."""
+    """At the start: a part of a JSON line is moved aside, any other line gets its end."""
     path = tmp_path / "app.jsonl"
     with may_block():
         path.write_bytes(WHOLE + tail)
     sink = File(path, **settings)
     await sink.open()
-    assert read(path) == WHOLE + tail
+    assert read(path) == WHOLE + mended
     await sink.send(batch_of(NEW))
     await sink.send(batch_of(NEW))
     await sink.aclose()
     assert read(path) == WHOLE + mended + NEW + NEW
     assert in_folder(tmp_path).get("app.jsonl.torn") == aside
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"message":"the only li',
+        b'{"a":1}{"a":2}{"a":',
+        b'{"a":\n{"b":2}\n{"c"',
+        b"12:00 INFO a line\n12:01 IN",
+        b"\x82\xa1a\x01\n{",
+        b"",
+    ],
+)
+async def test_what_may_be_no_json_lines_is_left_until_lines_are_written(
+    tmp_path: Path, content: bytes
+) -> None:
+    """Which encoder writes to the file is seen from what it writes only."""
+    path = tmp_path / "app.jsonl"
+    with may_block():
+        path.write_bytes(content)
+    sink = File(path)
+    await sink.open()
+    await sink.aclose()
+    assert in_folder(tmp_path) == {"app.jsonl": content}
 
 
 @pytest.mark.parametrize("before", [b"", WHOLE])

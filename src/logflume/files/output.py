@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from .append import cut_out, whole_records, write_all
 from .naming import NOFOLLOW, Family
 from .shared import SideLock
-from .tail import BINARY, begun_at, mark_in_use, mend
+from .tail import BINARY, begun_at, is_json_lines, mark_in_use, mend
 
 if TYPE_CHECKING:
     from .rotation import Rotation
@@ -88,9 +88,18 @@ class Output:
     # Everything here raises OSError where the system refuses.
 
     def open(self) -> None:
-        """Open the file, made with its folders if it is missing."""
+        """Open the file, made with its folders if it is missing.
+
+        What a process that was killed has left of a line is mended already if the file is one of
+        JSON lines. If not, what is written first tells what it is a file of.
+        """
         with self._alone():
             self._find()
+            if self._regular and self._size and is_json_lines(self.path):
+                try:
+                    self._mend_tail([memoryview(b"\n")])
+                except OSError:  # a full disk: before the first record, then
+                    pass
 
     def write(
         self, blocks: Sequence[memoryview], sizes: Sequence[int], nbytes: int

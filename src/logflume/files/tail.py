@@ -21,7 +21,7 @@ from .naming import NOFOLLOW
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["begun_at", "claim_alone", "mark_in_use", "mend"]
+__all__ = ["begun_at", "claim_alone", "is_json_lines", "mark_in_use", "mend"]
 
 BINARY = getattr(os, "O_BINARY", 0)
 """What keeps Windows from changing line ends."""
@@ -61,6 +61,27 @@ def mend(path: Path, fd: int, size: int, mode: int, *, shared: bool) -> int:
                 mark_in_use(fd)
     finally:
         os.close(reader)
+
+
+def is_json_lines(path: Path) -> bool:
+    """Whether the first line of a file is a whole one of JSON."""
+    try:
+        fd = os.open(path, os.O_RDONLY | BINARY)
+    except OSError:
+        return False
+    try:
+        line, end, _ = os.read(fd, _STEP).partition(b"\n")
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    if not end or not line.startswith(b"{"):
+        return False
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 def _mend(path: Path, fd: int, reader: int, mode: int, alone: bool) -> int:
