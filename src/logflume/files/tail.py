@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import orjson
@@ -32,7 +32,11 @@ _FARTHEST = 16_777_216
 
 _HEAD = 128
 _TIMESTAMP = re.compile(
-    rb"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?(?:Z|\+00:?00)"
+    rb"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?(Z|\+00:?00)"
+)
+_TIMESTAMP_FIRST = re.compile(
+    rb"\[?([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:[.,][0-9]+)?"
+    rb" ?(Z|[+-][0-9]{2}:?[0-9]{2})?(?![0-9:])"
 )
 
 
@@ -174,8 +178,8 @@ def _flock(fd: int, *, exclusive: bool) -> bool:
 def begun_at(path: Path, last_rotation: float | None, now: float) -> float:
     """Return when a file that is there was begun, as far as that can be found out.
 
-    The time of its first record, if its first line begins with a timestamp in UTC, or the last
-    rotation, whichever is later; with neither, the time of its last change. Never in the future.
+    The time of its first record, if its first line begins with a timestamp (local time, if it says
+    no other), or has one in UTC near its beginning, or the last rotation, whichever is later; with neither, the time of its last change. Never in the future.
     """
     found = [time for time in (_first_time(path), last_rotation) if time is not None]
     try:
@@ -194,11 +198,11 @@ def _first_time(path: Path) -> float | None:
         head = os.read(fd, _HEAD).partition(b"\n")[0]
     finally:
         os.close(fd)
-    match = _TIMESTAMP.search(head)
+    match = _TIMESTAMP_FIRST.match(head) or _TIMESTAMP.search(head)
     if match is None:
         return None
+    date, clock, offset = (part.decode() for part in match.groups(b""))
     try:
-        moment = datetime.fromisoformat(f"{match[1].decode()}T{match[2].decode()}")
-    except ValueError:
+        return datetime.fromisoformat(f"{date}T{clock}{offset}").timestamp()
+    except (ValueError, OverflowError, OSError):  # no time, or none that calendars know
         return None
-    return moment.replace(tzinfo=UTC).timestamp()
