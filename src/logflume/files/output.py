@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from .append import cut_out, whole_records, write_all
 from .naming import NOFOLLOW, Family
 from .shared import SideLock
-from .tail import BINARY, begun_at, is_json_lines, mark_in_use, mend
+from .tail import BINARY, begun_at, claim_alone, is_json_lines, mark_in_use, mend
 
 if TYPE_CHECKING:
     from .rotation import Rotation
@@ -357,6 +357,11 @@ class Output:
         """
         if not self._size or time.monotonic() < self._hold_until:
             return False
+        if not self._terms.shared and not claim_alone(self._fd):
+            return self._not_rotated(
+                "others write to it, too, whose lines could be lost: all need shared=True, "
+                "or each a file of its own"
+            )
         target = None
         try:
             target = self.family.claim(self._terms.clock())
@@ -366,10 +371,7 @@ class Output:
         except OSError as error:
             if target is not None:
                 target.unlink(missing_ok=True)
-            self._hold_until = time.monotonic() + HOLD
-            self._terms.tell(f"{self.path}: not rotated: {error.strerror or error}")
-            self._find()
-            return False
+            return self._not_rotated(error.strerror or str(error))
         if self._fd >= 0:
             self._let_go()
         self._terms.rotated(self.family, target)
@@ -377,6 +379,14 @@ class Output:
         if self._timed:
             self._begin_now()
         return True
+
+    def _not_rotated(self, why: str) -> bool:
+        self._hold_until = time.monotonic() + HOLD
+        self._terms.tell(f"{self.path}: not rotated: {why}")
+        if self._fd >= 0 and not self._terms.shared:
+            mark_in_use(self._fd)
+        self._find()
+        return False
 
 
 def _sync_folder(folder: Path) -> None:

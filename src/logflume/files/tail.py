@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 from datetime import datetime
 from pathlib import Path
 
@@ -155,7 +156,10 @@ def _move_aside(path: Path, line: bytes, mode: int) -> bool:
 
 def mark_in_use(fd: int) -> None:
     """Let other processes know that this file is being written to."""
-    _flock(fd, exclusive=False)
+    for _ in range(10):  # another one may have it alone, but never for long
+        if _flock(fd, exclusive=False):
+            return
+        time.sleep(0.001)
 
 
 def claim_alone(fd: int) -> bool:
@@ -179,7 +183,8 @@ def begun_at(path: Path, last_rotation: float | None, now: float) -> float:
     """Return when a file that is there was begun, as far as that can be found out.
 
     The time of its first record, if its first line begins with a timestamp (local time, if it says
-    no other), or has one in UTC near its beginning, or the last rotation, whichever is later; with neither, the time of its last change. Never in the future.
+    no other) or has one in UTC near its beginning, or the last rotation, whichever is later; with
+    neither, the time of its last change. Never in the future.
     """
     found = [time for time in (_first_time(path), last_rotation) if time is not None]
     try:
