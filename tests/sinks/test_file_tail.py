@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,24 @@ async def test_a_line_that_is_just_being_written_is_not_torn(tmp_path: Path) -> 
     with may_block():
         other.communicate(timeout=30)
     assert in_folder(tmp_path) == {"app.jsonl": b'{"half\n' + NEW + b'":1}\n'}
+
+
+async def test_a_line_that_gets_its_end_meanwhile_gets_no_second_one(tmp_path: Path) -> None:
+    """Another process is in the middle of a write: it is waited for, a moment."""
+    path = tmp_path / "app.jsonl"
+    with may_block():
+        path.write_bytes(WHOLE + b'{"message":"wri')
+        other = os.open(path, os.O_WRONLY | os.O_APPEND)
+        mark_in_use(other)
+    rest = threading.Timer(0.03, os.write, [other, b'tten"}\n'])
+    rest.start()
+    sink = File(path)
+    await sink.open()
+    await sink.send(batch_of(NEW))
+    await sink.aclose()
+    rest.join()
+    os.close(other)
+    assert in_folder(tmp_path) == {"app.jsonl": WHOLE + b'{"message":"written"}\n' + NEW}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="locks of POSIX")

@@ -31,6 +31,9 @@ _STEP = 65_536
 _FARTHEST = 16_777_216
 """How far back the beginning of a torn line is looked for."""
 
+_PATIENCE = 20
+"""Hundredths of a second in which another process may end its line."""
+
 _HEAD = 128
 _TIMESTAMP = re.compile(
     rb"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?(Z|\+00:?00)"
@@ -91,6 +94,11 @@ def is_json_lines(path: Path) -> bool:
 
 def _mend(path: Path, fd: int, reader: int, mode: int, alone: bool) -> int:
     size = os.fstat(fd).st_size  # somebody else may have been at it before
+    for _ in range(0 if alone else _PATIENCE):
+        if _ends_whole(reader, size):
+            break
+        time.sleep(0.01)  # another process may be in the middle of a write
+        size = os.fstat(fd).st_size
     if _ends_whole(reader, size):
         return size
     line = _last_line(reader, size) if alone else None
