@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import stat
-import threading
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -46,7 +45,7 @@ class Terms:
 
     `fsync` is True where each batch goes to the disk, `durable` where files do sooner or later.
     `tell` says what went wrong without loss; `rotated` is called with each rotated file; `later`
-    has something done in another thread.
+    has something done in another thread; `lock` makes a lock where `sync` comes from another one.
     """
 
     mode: int = 0o600
@@ -59,6 +58,7 @@ class Terms:
     tell: Callable[[str], None] = _nothing
     rotated: Callable[[Family, Path], None] = _nothing
     later: Callable[[Callable[[], None]], Any] = lambda job: job()
+    lock: Callable[[], Any] = nullcontext
 
 
 class Output:
@@ -76,7 +76,7 @@ class Output:
         self._cut_to: int | None = None
         self._hold_until = 0.0
         self._unsynced = False
-        self._swap = threading.Lock()  # around which file it is, and what of it is synced
+        self._swap = terms.lock()  # around which file it is, and what of it is synced
         rotation = terms.rotation
         self._max_bytes = None if rotation is None else rotation.max_bytes
         self._timed = rotation is not None and rotation.next_after(terms.clock()) is not None
@@ -218,7 +218,9 @@ class Output:
 
     def forget(self) -> None:
         """Close what a parent process had open, in its child, which has written nothing."""
-        self._swap = threading.Lock()  # the parent's thread that syncs may have held the other one
+        self._swap = (
+            self._terms.lock()
+        )  # the parent's thread that syncs may have held the other one
         self._unsynced = False
         self.close()
 

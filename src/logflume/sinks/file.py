@@ -143,6 +143,7 @@ class File:
             shared=shared,
             follow=self._rotation is None and self._template is None,
             tell=self._tell,
+            lock=threading.Lock,
         )
         self._max_open = max_open
         self._wrap: Callable[..., Any] = wrap
