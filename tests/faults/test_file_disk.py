@@ -342,3 +342,30 @@ async def test_nothing_is_synced_unless_asked_for(
         for _ in range(20):
             await log.ainfo("said")
     assert len(in_folder(tmp_path)) > 1
+
+
+async def test_fewer_files_are_open_where_the_system_allows_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit of the system below `max_open` costs time, but no record."""
+    real = os.open
+    count = 0
+
+    def limited(path: Any, *args: Any, **settings: Any) -> int:
+        if str(path).endswith(".log") and len(sink._outputs()) > 3:
+            nonlocal count
+            count += 1
+            raise OSError(errno.EMFILE, "Too many open files", path)
+        return real(path, *args, **settings)
+
+    sink = File(str(tmp_path / "{user}.log"), max_open=100)
+    async with Pipeline(Route(sink, name="disk")) as pipeline:
+        monkeypatch.setattr(os, "open", limited)
+        for user in range(20):
+            await log.ainfo("said", user=user)
+        await pipeline.flush()
+        monkeypatch.undo()
+    counts = pipeline.stats().routes["disk"]
+    assert (counts.delivered, counts.retries) == (20, 0)
+    assert count
+    assert len(in_folder(tmp_path)) == 20
