@@ -218,9 +218,8 @@ class Output:
 
     def forget(self) -> None:
         """Close what a parent process had open, in its child, which has written nothing."""
-        self._swap = (
-            self._terms.lock()
-        )  # the parent's thread that syncs may have held the other one
+        # A thread of the parent's may have held the one that there was.
+        self._swap = self._terms.lock()
         self._unsynced = False
         self.close()
 
