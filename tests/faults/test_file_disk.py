@@ -41,6 +41,31 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
             subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+@pytest.mark.parametrize("path", ["logs/app.jsonl", "logs/{level}/app.jsonl"])
+async def test_a_disk_that_is_full_at_the_start_is_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """Records wait for room as they do later on: a start at a bad moment is not the end."""
+    refusals = iter(range(3))
+    make = os.makedirs
+
+    def without_room(name: Any, **settings: Any) -> None:
+        if next(refusals, None) is not None:
+            raise OSError(errno.ENOSPC, "No space left on device", str(name))
+        make(name, **settings)
+
+    monkeypatch.setattr(os, "makedirs", without_room)
+    route = Route(File(str(tmp_path / path)), name="disk", retry=PATIENT)
+    async with Pipeline(route) as pipeline:
+        await log.ainfo("said")
+        await pipeline.flush()
+    counts = pipeline.stats().routes["disk"]
+    assert (counts.delivered, counts.lost) == (1, 0)
+    with may_block():
+        (found,) = (tmp_path / "logs").rglob("app.jsonl")
+    assert b"said" in read(found)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts of Linux")
 @pytest.mark.parametrize("settings", [{}, {"rotation": "20 kB"}, {"shared": True}], ids=repr)
 async def test_a_full_disk_is_gone_on_with_when_it_has_room(
@@ -222,6 +247,65 @@ async def test_files_are_synced_from_time_to_time(
     assert not synced.is_set()
 
 
+async def test_a_rotation_in_the_middle_of_a_sync_leaves_nothing_unsynced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that syncs has not got hold of the file yet when it is rotated."""
+    told: list[str] = []
+    synced: list[int] = []
+    real_dup, real_fsync = os.dup, os.fsync
+    sink = File(tmp_path / "app.jsonl", rotation=4, fsync=1_000)
+    sink.tell = told.append
+    await sink.open()
+    await sink.send(batch_of(b"one\n"))
+    output = sink._output
+    assert output is not None
+
+    def late(fd: int) -> int:
+        rotating = threading.Thread(target=output._rotate)
+        rotating.start()
+        rotating.join(0.2)
+        return real_dup(fd if fd < 0 else output._fd)
+
+    def noticed(fd: int) -> None:
+        synced.append(os.fstat(fd).st_ino)
+        real_fsync(fd)
+
+    with may_block():
+        inode = os.stat(sink.path).st_ino
+        monkeypatch.setattr(os, "dup", late)
+        monkeypatch.setattr(os, "fsync", noticed)
+        output.sync()
+    await sink.aclose()
+    assert inode in synced
+    assert told == []
+
+
+async def test_seconds_beyond_what_clocks_take_are_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that syncs does not end by an error of its own."""
+    raised: list[object] = []
+    waited = threading.Event()
+    wait = threading.Event.wait
+
+    def noticed(event: threading.Event, timeout: float | None = None) -> bool:
+        try:
+            return wait(event, timeout)
+        except OverflowError as error:
+            raised.append(error)
+            return True
+        finally:
+            waited.set()
+
+    monkeypatch.setattr(threading.Event, "wait", noticed)
+    sink = File(tmp_path / "app.jsonl", fsync=1e300)
+    await sink.open()
+    await sink.aclose()
+    assert await anyio.to_thread.run_sync(lambda: wait(waited, 10))
+    assert raised == []
+
+
 @pytest.mark.parametrize("fsync", ["batch", 1_000])
 async def test_rotated_files_are_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fsync: str | float
@@ -258,3 +342,30 @@ async def test_nothing_is_synced_unless_asked_for(
         for _ in range(20):
             await log.ainfo("said")
     assert len(in_folder(tmp_path)) > 1
+
+
+async def test_fewer_files_are_open_where_the_system_allows_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit of the system below `max_open` costs time, but no record."""
+    real = os.open
+    count = 0
+
+    def limited(path: Any, *args: Any, **settings: Any) -> int:
+        if str(path).endswith(".log") and len(sink._outputs()) > 3:
+            nonlocal count
+            count += 1
+            raise OSError(errno.EMFILE, "Too many open files", path)
+        return real(path, *args, **settings)
+
+    sink = File(str(tmp_path / "{user}.log"), max_open=100)
+    async with Pipeline(Route(sink, name="disk")) as pipeline:
+        monkeypatch.setattr(os, "open", limited)
+        for user in range(20):
+            await log.ainfo("said", user=user)
+        await pipeline.flush()
+        monkeypatch.undo()
+    counts = pipeline.stats().routes["disk"]
+    assert (counts.delivered, counts.retries) == (20, 0)
+    assert count
+    assert len(in_folder(tmp_path)) == 20

@@ -85,6 +85,35 @@ def test_processes_share_a_file(tmp_path: Path, settings: dict[str, Any]) -> Non
     assert found_in(tmp_path) == {who: list(range(1_500)) for who in range(3)}
 
 
+def test_processes_that_do_not_say_that_they_share_lose_nothing(tmp_path: Path) -> None:
+    """The file is not rotated while several write to it, and that is told."""
+    path = tmp_path / "app.jsonl"
+    one, two = (File(path, rotation=10) for _ in range(2))
+    told: list[str] = []
+    for sink in (one, two):
+        sink.tell = told.append
+
+    async def main() -> None:
+        for sink in (one, two):
+            await sink.open()
+        for n in range(4):
+            await one.send(batch_of(b"one %d\n" % n))
+            await two.send(batch_of(b"two %d\n" % n))
+        with may_block():
+            assert len(list(tmp_path.iterdir())) == 1
+            assert path.read_bytes().count(b"\n") == 8
+        assert len(told) == 2
+        assert "shared=True" in told[0]
+        await two.aclose()
+        one._output._hold_until = 0.0  # type: ignore[union-attr]
+        await one.send(batch_of(b"alone\n"))
+        await one.aclose()
+
+    anyio.run(main)
+    assert read(path) == b"alone\n"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 @pytest.mark.slow
 def test_many_processes_share_a_rotating_file(tmp_path: Path) -> None:
     """Eight processes, 50,000 records each, a few hundred rotations."""

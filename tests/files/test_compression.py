@@ -171,6 +171,33 @@ def test_a_function_may_replace_its_target(source: Path) -> None:
     assert names(source.parent) == [target.name]
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="open files of Linux")
+def test_a_target_that_could_not_be_renamed_while_open_is_closed(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows renames no file that is open, not even for reading."""
+    open_then: list[str] = []
+    rename = os.rename
+
+    def noticed(old: str, new: Path) -> None:
+        for fd in os.listdir("/proc/self/fd"):
+            with suppress(OSError):
+                open_then.append(os.readlink(f"/proc/self/fd/{fd}"))
+        rename(old, new)
+
+    compression = compression_of((".copy", shutil.copyfile))
+    assert compression is not None
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rename", noticed)
+        patched.setattr(sys, "platform", "win32")
+        archive = compression.compress(source, 0o600)
+    assert archive is not None
+    assert archive.exists()
+    assert not source.exists()
+    assert open_then
+    assert not [path for path in open_then if path.endswith(".tmp")]
+
+
 def test_a_function_that_fails_leaves_the_source(source: Path) -> None:
     """What it raises comes out; what it wrote is gone."""
 

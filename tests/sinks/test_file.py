@@ -177,6 +177,25 @@ async def test_a_file_may_be_opened_again(tmp_path: Path) -> None:
     assert read(sink.path) == b"one\ntwo\n"
 
 
+async def test_a_file_in_use_is_not_opened_for_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One object serves one route at a time: a second one is told so, and harms not the first."""
+    sink = File(tmp_path / "app.jsonl")
+    async with Pipeline(sink) as first:
+        async with Pipeline(sink) as second:
+            await log.ainfo("lost")
+        assert "open already" in (second.stats().routes["app.jsonl"].last_error or "")
+        await log.ainfo("said")
+        assert (await first.flush()).complete
+    assert b"said" in read(sink.path)
+    assert b"lost" not in read(sink.path)
+    assert "open already" in capsys.readouterr().err
+    async with Pipeline(sink):
+        await log.ainfo("again")
+    assert b"again" in read(sink.path)
+
+
 @pytest.mark.parametrize("path", ["", 5, None, b"bytes", "a\0b"], ids=repr)
 def test_a_path_that_is_none_is_refused(path: Any) -> None:
     """What cannot be a path is an error that names the setting."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from datetime import datetime
 from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -168,12 +169,23 @@ async def test_a_clock_that_was_far_ahead_is_forgotten(tmp_path: Path) -> None:
     assert in_folder(tmp_path)["app.jsonl"] == b"3\n"
 
 
+def local_time(later: float) -> bytes:
+    """Return what a text encoder writes so long after the clock's noon."""
+    return f"{datetime.fromtimestamp(Clock().now + later):%Y-%m-%d %H:%M:%S}".encode()
+
+
 @pytest.mark.parametrize(
     ("line", "earlier", "rotated"),
     [
         (b'{"timestamp":"2026-05-01T09:00:00.5Z"}\n', None, True),
         (b'{"timestamp":"2026-05-01T11:30:00.5Z"}\n', None, False),
         (b"2026-05-01 09:00:00Z a line of text\n", None, True),
+        (local_time(-3 * HOUR) + b".250 | INFO | a line of text\n", None, True),
+        (local_time(-HOUR / 2) + b".250 | INFO | a line of text\n", None, False),
+        (b"[" + local_time(-3 * HOUR) + b"] a line of text\n", None, True),
+        (b"2026-05-01T11:00:00.5+02:00 a line of text\n", None, True),
+        (b"2026-05-01T11:00:00-0030 a line of text\n", None, False),
+        (b"Seen: " + local_time(-3 * HOUR) + b" a line of text\n", None, False),
         (b"a line of text\n", "app.2026-05-01_09-00-00.jsonl", True),
         (b"a line of text\n", "app.2026-05-01_11-30-00.jsonl.gz", False),
         (b"a line of text\n", None, False),

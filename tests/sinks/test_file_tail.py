@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -35,18 +36,42 @@ NEW = b'{"message":"new"}\n'
 async def test_a_torn_tail_is_mended(
     tmp_path: Path, settings: dict[str, bool], tail: bytes, mended: bytes, aside: bytes | None
 ) -> None:
-    """Before the first batch: a part of a JSON line is moved aside, any other line gets its end."""
+    """At the start: a part of a JSON line is moved aside, any other line gets its end."""
     path = tmp_path / "app.jsonl"
     with may_block():
         path.write_bytes(WHOLE + tail)
     sink = File(path, **settings)
     await sink.open()
-    assert read(path) == WHOLE + tail
+    assert read(path) == WHOLE + mended
     await sink.send(batch_of(NEW))
     await sink.send(batch_of(NEW))
     await sink.aclose()
     assert read(path) == WHOLE + mended + NEW + NEW
     assert in_folder(tmp_path).get("app.jsonl.torn") == aside
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"message":"the only li',
+        b'{"a":1}{"a":2}{"a":',
+        b'{"a":\n{"b":2}\n{"c"',
+        b"12:00 INFO a line\n12:01 IN",
+        b"\x82\xa1a\x01\n{",
+        b"",
+    ],
+)
+async def test_what_may_be_no_json_lines_is_left_until_lines_are_written(
+    tmp_path: Path, content: bytes
+) -> None:
+    """Which encoder writes to the file is seen from what it writes only."""
+    path = tmp_path / "app.jsonl"
+    with may_block():
+        path.write_bytes(content)
+    sink = File(path)
+    await sink.open()
+    await sink.aclose()
+    assert in_folder(tmp_path) == {"app.jsonl": content}
 
 
 @pytest.mark.parametrize("before", [b"", WHOLE])
@@ -113,6 +138,24 @@ async def test_a_line_that_is_just_being_written_is_not_torn(tmp_path: Path) -> 
     with may_block():
         other.communicate(timeout=30)
     assert in_folder(tmp_path) == {"app.jsonl": b'{"half\n' + NEW + b'":1}\n'}
+
+
+async def test_a_line_that_gets_its_end_meanwhile_gets_no_second_one(tmp_path: Path) -> None:
+    """Another process is in the middle of a write: it is waited for, a moment."""
+    path = tmp_path / "app.jsonl"
+    with may_block():
+        path.write_bytes(WHOLE + b'{"message":"wri')
+        other = os.open(path, os.O_WRONLY | os.O_APPEND)
+        mark_in_use(other)
+    rest = threading.Timer(0.03, os.write, [other, b'tten"}\n'])
+    rest.start()
+    sink = File(path)
+    await sink.open()
+    await sink.send(batch_of(NEW))
+    await sink.aclose()
+    rest.join()
+    os.close(other)
+    assert in_folder(tmp_path) == {"app.jsonl": WHOLE + b'{"message":"written"}\n' + NEW}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="locks of POSIX")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import shutil
@@ -194,6 +195,41 @@ async def test_what_is_not_compressed_in_time_is_done_after_the_next_start(
     files = in_folder(tmp_path)
     assert sorted(files) == [".other.jsonl.tmp", "app.2026-05-01_12-00-00.jsonl.gz", "app.jsonl"]
     assert gzip.decompress(files["app.2026-05-01_12-00-00.jsonl.gz"]) == b"1\n"
+
+
+async def test_what_was_not_compressed_is_tried_again_after_the_next_rotation(
+    tmp_path: Path,
+) -> None:
+    """A disk that was full for a while leaves nothing uncompressed behind."""
+    refusals = iter(range(3))
+
+    def pack(source: Path, target: Path) -> None:
+        if next(refusals, None) is not None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        shutil.copyfile(source, target)
+
+    path = tmp_path / "app.jsonl"
+    sink = File(path, rotation=2, compression=(".copy", pack))
+    sink.tell = lambda text: None
+    await rotated(sink, *[b"%d\n" % n for n in range(5)])
+    *archives, current = in_folder(tmp_path)
+    assert current == "app.jsonl"
+    assert [name[-5:] for name in archives] == [".copy"] * 4
+
+
+async def test_what_can_never_be_compressed_holds_up_nothing(tmp_path: Path) -> None:
+    """Files that were refused are tried again only when another one was compressed."""
+    tried: list[str] = []
+
+    def pack(source: Path, target: Path) -> None:
+        tried.append(source.name)
+        raise ValueError("never")
+
+    sink = File(tmp_path / "app.jsonl", rotation=2, compression=pack)
+    sink.tell = lambda text: None
+    await rotated(sink, *[b"%d\n" % n for n in range(9)])
+    assert len(in_folder(tmp_path)) == 9
+    assert len(tried) == 8
 
 
 async def test_a_name_that_is_claimed_is_not_yet_a_rotated_file(tmp_path: Path) -> None:

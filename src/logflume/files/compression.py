@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,8 @@ class Compression:
             if callable(self.method):
                 if stop():
                     return False
+                if sys.platform == "win32":  # where what is open here could not be renamed
+                    archive.close()
                 self.method(source, unfinished)
                 with reopened(unfinished, archive) as made:
                     publish(made, target, data, before)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from .append import cut_out, whole_records, write_all
 from .naming import NOFOLLOW, Family
 from .shared import SideLock
-from .tail import BINARY, begun_at, mark_in_use, mend
+from .tail import BINARY, begun_at, claim_alone, is_json_lines, mark_in_use, mend
 
 if TYPE_CHECKING:
     from .rotation import Rotation
@@ -45,7 +45,7 @@ class Terms:
 
     `fsync` is True where each batch goes to the disk, `durable` where files do sooner or later.
     `tell` says what went wrong without loss; `rotated` is called with each rotated file; `later`
-    has something done in another thread.
+    has something done in another thread; `lock` makes a lock where `sync` comes from another one.
     """
 
     mode: int = 0o600
@@ -58,6 +58,7 @@ class Terms:
     tell: Callable[[str], None] = _nothing
     rotated: Callable[[Family, Path], None] = _nothing
     later: Callable[[Callable[[], None]], Any] = lambda job: job()
+    lock: Callable[[], Any] = nullcontext
 
 
 class Output:
@@ -75,6 +76,7 @@ class Output:
         self._cut_to: int | None = None
         self._hold_until = 0.0
         self._unsynced = False
+        self._swap = terms.lock()  # around which file it is, and what of it is synced
         rotation = terms.rotation
         self._max_bytes = None if rotation is None else rotation.max_bytes
         self._timed = rotation is not None and rotation.next_after(terms.clock()) is not None
@@ -86,9 +88,18 @@ class Output:
     # Everything here raises OSError where the system refuses.
 
     def open(self) -> None:
-        """Open the file, made with its folders if it is missing."""
+        """Open the file, made with its folders if it is missing.
+
+        What a process that was killed has left of a line is mended already if the file is one of
+        JSON lines. If not, what is written first tells what it is a file of.
+        """
         with self._alone():
             self._find()
+            if self._regular and self._size and is_json_lines(self.path):
+                try:
+                    self._mend_tail([memoryview(b"\n")])
+                except OSError:  # a full disk: before the first record, then
+                    pass
 
     def write(
         self, blocks: Sequence[memoryview], sizes: Sequence[int], nbytes: int
@@ -170,8 +181,7 @@ class Output:
 
     def _let_go(self, *, at_once: bool = False) -> None:
         """Leave a file that is no longer the path's: what is in it shall be kept, too."""
-        fd, self._fd = self._fd, -1
-        unsynced, self._unsynced = self._unsynced, False
+        fd, unsynced = self._taken()
 
         def close() -> None:
             try:
@@ -187,21 +197,29 @@ class Output:
         else:
             close()
 
+    def _taken(self) -> tuple[int, bool]:
+        """Take the file, to close it, and whether it is to be synced before."""
+        with self._swap:
+            fd, self._fd = self._fd, -1
+            unsynced, self._unsynced = self._unsynced, False
+        return fd, unsynced
+
     def close(self) -> None:
         """Close the file, synced first where it is to be."""
-        fd, self._fd = self._fd, -1
+        fd, unsynced = self._taken()
         if self._lock is not None:
             self._lock.close()
         if fd >= 0:
             try:
-                if self._unsynced:
-                    self._unsynced = False
+                if unsynced:
                     os.fsync(fd)
             finally:
                 os.close(fd)
 
     def forget(self) -> None:
         """Close what a parent process had open, in its child, which has written nothing."""
+        # A thread of the parent's may have held the one that there was.
+        self._swap = self._terms.lock()
         self._unsynced = False
         self.close()
 
@@ -210,10 +228,11 @@ class Output:
 
         Should the file be rotated right now, that sees to it itself.
         """
-        if not self._unsynced or self._fd < 0:
-            return
-        self._unsynced = False
-        fd = os.dup(self._fd)
+        with self._swap:
+            if not self._unsynced or self._fd < 0:
+                return
+            fd = os.dup(self._fd)
+            self._unsynced = False
         try:
             os.fsync(fd)
         except OSError:
@@ -339,6 +358,11 @@ class Output:
         """
         if not self._size or time.monotonic() < self._hold_until:
             return False
+        if not self._terms.shared and not claim_alone(self._fd):
+            return self._not_rotated(
+                "others write to it, too, whose lines could be lost: all need shared=True, "
+                "or each a file of its own"
+            )
         target = None
         try:
             target = self.family.claim(self._terms.clock())
@@ -348,10 +372,7 @@ class Output:
         except OSError as error:
             if target is not None:
                 target.unlink(missing_ok=True)
-            self._hold_until = time.monotonic() + HOLD
-            self._terms.tell(f"{self.path}: not rotated: {error.strerror or error}")
-            self._find()
-            return False
+            return self._not_rotated(error.strerror or str(error))
         if self._fd >= 0:
             self._let_go()
         self._terms.rotated(self.family, target)
@@ -359,6 +380,14 @@ class Output:
         if self._timed:
             self._begin_now()
         return True
+
+    def _not_rotated(self, why: str) -> bool:
+        self._hold_until = time.monotonic() + HOLD
+        self._terms.tell(f"{self.path}: not rotated: {why}")
+        if self._fd >= 0 and not self._terms.shared:
+            mark_in_use(self._fd)
+        self._find()
+        return False
 
 
 def _sync_folder(folder: Path) -> None:

@@ -24,6 +24,8 @@ _HOPELESS = {
     )
 }  # fmt: skip
 
+_TOO_MANY = {errno.EMFILE, errno.ENFILE}
+
 
 @dataclass
 class Written:
@@ -81,11 +83,18 @@ class Spread:
         block = b"".join([encoded[position] for position in positions])
         count = 0
         error: OSError | None
-        try:
-            output = self._output_for(values)
-            count, error = output.write([memoryview(block)], sizes, len(block))
-        except OSError as problem:
-            error = problem
+        while True:
+            done = 0
+            try:
+                output = self._output_for(values)
+                done, error = output.write([memoryview(block)], sizes[count:], len(block))
+            except OSError as problem:
+                error = problem
+            count += done
+            if error is None or error.errno not in _TOO_MANY or len(self._open) < 2:
+                break
+            block = block[sum(sizes[count - done : count]) :]
+            self._close_oldest(len(self._open) // 2)
         written.done.update(positions[:count])
         if error is None:
             return
@@ -105,8 +114,7 @@ class Spread:
         if output is not None:
             self._open[family.path] = output
             return output
-        while len(self._open) >= self._max_open:
-            self._close(self._open.pop(next(iter(self._open))))
+        self._close_oldest(len(self._open) - self._max_open + 1)
         output = self._open[family.path] = Output(family, self._terms)
         if family.path not in self._seen:
             if len(self._seen) >= _MOST_KNOWN:
@@ -114,6 +122,10 @@ class Spread:
             self._seen.add(family.path)
             self._first_seen(family)
         return output
+
+    def _close_oldest(self, count: int) -> None:
+        for _ in range(count):
+            self._close(self._open.pop(next(iter(self._open))))
 
     def _close(self, output: Output) -> None:
         try:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from datetime import UTC, datetime
+import time
+from datetime import datetime
 from pathlib import Path
 
 import orjson
@@ -21,7 +22,7 @@ from .naming import NOFOLLOW
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["begun_at", "claim_alone", "mark_in_use", "mend"]
+__all__ = ["begun_at", "claim_alone", "is_json_lines", "mark_in_use", "mend"]
 
 BINARY = getattr(os, "O_BINARY", 0)
 """What keeps Windows from changing line ends."""
@@ -30,9 +31,16 @@ _STEP = 65_536
 _FARTHEST = 16_777_216
 """How far back the beginning of a torn line is looked for."""
 
+_PATIENCE = 20
+"""Hundredths of a second in which another process may end its line."""
+
 _HEAD = 128
 _TIMESTAMP = re.compile(
-    rb"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?(?:Z|\+00:?00)"
+    rb"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?(Z|\+00:?00)"
+)
+_TIMESTAMP_FIRST = re.compile(
+    rb"\[?([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:[.,][0-9]+)?"
+    rb" ?(Z|[+-][0-9]{2}:?[0-9]{2})?(?![0-9:])"
 )
 
 
@@ -63,8 +71,34 @@ def mend(path: Path, fd: int, size: int, mode: int, *, shared: bool) -> int:
         os.close(reader)
 
 
+def is_json_lines(path: Path) -> bool:
+    """Whether the first line of a file is a whole one of JSON."""
+    try:
+        fd = os.open(path, os.O_RDONLY | BINARY)
+    except OSError:
+        return False
+    try:
+        line, end, _ = os.read(fd, _STEP).partition(b"\n")
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    if not end or not line.startswith(b"{"):
+        return False
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
 def _mend(path: Path, fd: int, reader: int, mode: int, alone: bool) -> int:
     size = os.fstat(fd).st_size  # somebody else may have been at it before
+    for _ in range(0 if alone else _PATIENCE):
+        if _ends_whole(reader, size):
+            break
+        time.sleep(0.01)  # another process may be in the middle of a write
+        size = os.fstat(fd).st_size
     if _ends_whole(reader, size):
         return size
     line = _last_line(reader, size) if alone else None
@@ -130,7 +164,10 @@ def _move_aside(path: Path, line: bytes, mode: int) -> bool:
 
 def mark_in_use(fd: int) -> None:
     """Let other processes know that this file is being written to."""
-    _flock(fd, exclusive=False)
+    for _ in range(10):  # another one may have it alone, but never for long
+        if _flock(fd, exclusive=False):
+            return
+        time.sleep(0.001)
 
 
 def claim_alone(fd: int) -> bool:
@@ -153,8 +190,9 @@ def _flock(fd: int, *, exclusive: bool) -> bool:
 def begun_at(path: Path, last_rotation: float | None, now: float) -> float:
     """Return when a file that is there was begun, as far as that can be found out.
 
-    The time of its first record, if its first line begins with a timestamp in UTC, or the last
-    rotation, whichever is later; with neither, the time of its last change. Never in the future.
+    The time of its first record, if its first line begins with a timestamp (local time, if it says
+    no other) or has one in UTC near its beginning, or the last rotation, whichever is later; with
+    neither, the time of its last change. Never in the future.
     """
     found = [time for time in (_first_time(path), last_rotation) if time is not None]
     try:
@@ -173,11 +211,11 @@ def _first_time(path: Path) -> float | None:
         head = os.read(fd, _HEAD).partition(b"\n")[0]
     finally:
         os.close(fd)
-    match = _TIMESTAMP.search(head)
+    match = _TIMESTAMP_FIRST.match(head) or _TIMESTAMP.search(head)
     if match is None:
         return None
+    date, clock, offset = (part.decode() for part in match.groups(b""))
     try:
-        moment = datetime.fromisoformat(f"{match[1].decode()}T{match[2].decode()}")
-    except ValueError:
+        return datetime.fromisoformat(f"{date}T{clock}{offset}").timestamp()
+    except (ValueError, OverflowError, OSError):  # no time, or none that calendars know
         return None
-    return moment.replace(tzinfo=UTC).timestamp()

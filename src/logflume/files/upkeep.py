@@ -18,6 +18,9 @@ from .shared import SideLock
 
 __all__ = ["Upkeep"]
 
+MOST_REFUSED = 1_000
+"""Files of one family that are tried again before the next start."""
+
 PAUSE = 0.05
 """Seconds until a lock that another process holds is asked for again."""
 
@@ -49,6 +52,7 @@ class Upkeep:
         self._is_open = is_open
         self._tell = tell
         self._stop = stop
+        self._refused: dict[Path, list[Path]] = {}  # what could not be compressed, by its family
 
     def tidy(self, family: Family, left: Sequence[Path]) -> None:
         """Mend what a crash left, compress what is left over, and let retention have its way.
@@ -74,9 +78,21 @@ class Upkeep:
         # What is to be deleted need not be compressed; what is compressed may be kept for longer.
         self._retain(family)
         if self._compression is not None:
-            for path in paths:
-                self._compress(path, self._compression)
+            refused = [path for path in paths if not self._compress(path, self._compression)]
+            if not refused:  # it may have been the disk, which has room again
+                self._compress_refused(family, self._compression)
+            elif len(known := self._refused.setdefault(family.path, [])) < MOST_REFUSED:
+                known += refused
             self._retain(family)
+
+    def _compress_refused(self, family: Family, compression: Compression) -> None:
+        """Try again what could not be compressed, until one cannot: that comes last next time."""
+        refused = self._refused.pop(family.path, [])
+        while refused:
+            path = refused.pop(0)
+            if not self._compress(path, compression):
+                self._refused[family.path] = [*refused, path]
+                return
 
     def _alone(self, family: Family, work: Callable[[], None]) -> None:
         """Do something while no other process does it for the same file."""
@@ -97,7 +113,8 @@ class Upkeep:
         finally:
             lock.close()
 
-    def _compress(self, path: Path, compression: Compression) -> None:
+    def _compress(self, path: Path, compression: Compression) -> bool:
+        """Compress a file; False if that failed and it is to be tried again."""
         try:
             if not self._stop() and path.stat().st_size:
                 compression.compress(path, self._mode, self._stop)
@@ -105,6 +122,8 @@ class Upkeep:
             pass
         except Exception as error:
             self._tell(f"{path}: not compressed: {_describe(error)}")
+            return False
+        return True
 
     def _retain(self, family: Family) -> None:
         if self._retention is None or self._stop():

@@ -7,6 +7,7 @@ that writing is not held up by that; and one, if it was asked for, syncs from ti
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -19,7 +20,7 @@ from ..encoders.json import Json
 from ..engine.backend import Worker, in_trio
 from ..engine.batch import Batch
 from ..engine.news import tell_on_stderr
-from ..errors import ConfigurationError, Rejected, Retryable
+from ..errors import ConfigurationError, PipelineError, Rejected, Retryable
 from ..protocols import SinkBatch
 from ..record import Record
 from ..setting import positive
@@ -41,6 +42,12 @@ if TYPE_CHECKING:
 __all__ = ["File"]
 
 T = TypeVar("T")
+
+# What keeps a file from being opened now, but not for ever: each batch tries again.
+_PASSING = {
+    getattr(errno, name, None)
+    for name in ("ENOSPC", "EDQUOT", "EIO", "EMFILE", "ENFILE", "ENOMEM", "ESTALE", "ETIMEDOUT")
+} - {None}
 
 TELL_AGAIN = 60.0
 """Seconds after which the same trouble is told again."""
@@ -136,6 +143,7 @@ class File:
             shared=shared,
             follow=self._rotation is None and self._template is None,
             tell=self._tell,
+            lock=threading.Lock,
         )
         self._max_open = max_open
         self._wrap: Callable[..., Any] = wrap
@@ -148,14 +156,27 @@ class File:
         self._stop = threading.Event()
         self._told: dict[str, float] = {}
         self._done: dict[int, Record] = {}
+        self._process = 0
+        self._refused = 0
 
     # On the loop.
 
     async def open(self) -> None:
-        """Create what is missing, open the file for appending, and start looking after old ones."""
+        """Create what is missing, open the file for appending, and start looking after old ones.
+
+        Raises:
+            PipelineError: this sink is open already, for another route.
+            OSError: no file can be here. A full disk is none of that: records wait for room.
+        """
         from ..files.output import Output
 
+        if self._worker is not None and self._process == os.getpid():
+            self._refused += 1
+            raise PipelineError(
+                f"File({str(self.path)!r}) is open already: each route needs its own"
+            )
         self._forget()
+        self._process = os.getpid()
         self._worker = Worker(f"logflume file {self.name}")
         if self._needs_upkeep or self._terms.durable:
             self._upkeep_worker = Worker(f"logflume upkeep {self.name}")
@@ -218,7 +239,11 @@ class File:
         Files that were rotated are compressed in the time that there is; what is not is left as it
         is, and is compressed after the next start.
         """
-        if self._worker is None:
+        if self._refused:  # whoever could not open it closes it all the same: it is another's
+            self._refused -= 1
+            return
+        worker = self._worker
+        if worker is None:
             return
         try:
             await self._in_thread(self._close)
@@ -226,7 +251,8 @@ class File:
                 await self._in_thread(self._last_upkeep.result)
         finally:
             self._stop.set()
-            self._worker.shutdown()
+            self._worker = None
+            worker.shutdown()
             if self._upkeep_worker is not None:
                 self._upkeep_worker.shutdown()
 
@@ -263,6 +289,7 @@ class File:
             except OSError:
                 pass
         self._stop = threading.Event()
+        self._refused = 0
         self._output = self._spread = None
         self._upkeep = self._upkeep_worker = self._last_upkeep = None
         self._done = {}
@@ -270,11 +297,17 @@ class File:
     # In the sink's thread.
 
     def _open(self) -> None:
+        try:
+            if self._output is not None:
+                self._output.open()
+            elif self._template is not None:
+                os.makedirs(self._template.folder, exist_ok=True)
+        except OSError as error:
+            if error.errno not in _PASSING:
+                raise
+            self._tell(f"{self.path}: not open yet: {error.strerror}")
         if self._output is not None:
-            self._output.open()
             self._tidy(self._output.family)
-        elif self._template is not None:
-            os.makedirs(self._template.folder, exist_ok=True)
 
     def _close(self) -> None:
         errors = []
@@ -311,7 +344,7 @@ class File:
         return self._spread is not None and self._spread.is_open(path)
 
     def _sync_until_closed(self, stop: threading.Event, seconds: float) -> None:
-        while not stop.wait(seconds):
+        while not stop.wait(min(seconds, threading.TIMEOUT_MAX)):
             for output in self._outputs():
                 try:
                     output.sync()
