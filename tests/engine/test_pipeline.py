@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -21,7 +22,7 @@ from logflume import (
     get_logger,
 )
 from logflume import log as default_log
-from tests.fakes import Collect, Gate, Hang
+from tests.fakes import Collect, Gate, Hang, may_block
 
 log = get_logger("tests.pipeline")
 
@@ -419,3 +420,34 @@ async def test_a_sinks_task_does_not_carry_the_context_of_whoever_opened_it() ->
             await pipeline.flush(5)
             await other.until(2)
     assert [r.fields for r in other.records if r.message == "by a sink"] == [{}]
+
+
+# Options of sinks.
+
+
+async def test_a_path_may_be_added_with_the_options_of_its_sink(tmp_path: Path) -> None:
+    """Those of the route and those of the file side by side, as users of other loggers write it."""
+    path = tmp_path / "app.jsonl"
+    async with Pipeline() as pipeline:
+        pipeline.add(path, rotation="1 KB", retention=2, level="WARNING")
+        for n in range(20):
+            log.info("not there")
+            log.warning("line {n}", n=n, text="x" * 200)
+        await pipeline.flush(10)
+    with may_block():
+        rotated = [file for file in tmp_path.iterdir() if file != path]
+        assert 1 <= len(rotated) <= 2
+        assert b"not there" not in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("sink", "options"),
+    [("app.jsonl", {"rotate": "1 KB"}), (print, {"rotation": "1 KB"}), (Collect(), {"mode": 5})],
+    ids=["path", "callable", "sink"],
+)
+def test_an_option_that_neither_route_nor_sink_knows_is_refused(
+    sink: Any, options: dict[str, Any]
+) -> None:
+    """Naming it, and what is accepted."""
+    with pytest.raises(ConfigurationError, match=r"option: got .*; accepted: "):
+        Pipeline().add(sink, **options)

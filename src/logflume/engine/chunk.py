@@ -65,7 +65,8 @@ class Scratch:
         if encode_into is not None:
             try:
                 sizes = encode_into(records, memory.write)
-                if len(sizes) == len(records):
+                # An encoder that miscounts would mix up lines: then one by one, as below.
+                if len(sizes) == len(records) and sum(sizes) == memory.tell():
                     return Encoded(_view(memory), sizes)
             except Exception:
                 pass  # find out below which record it was, and go on with the others

@@ -31,7 +31,7 @@ from .news import tell_on_stderr
 from .plan import Source
 from .processing import Processing, stages_of
 from .reload import SHUTDOWN_TIMEOUT, Configured
-from .route import Route
+from .route import Route, coerced
 from .routes import Routes
 from .run import Run
 
@@ -317,7 +317,9 @@ class Pipeline:
         """Add a route and return its id; from any thread, before or while the pipeline is open.
 
         `sink` is a Sink, a Route, a path, a stream or a callable; `route_options` are those of
-        `Route`. What is logged after this returns goes to it.
+        `Route`, and for paths, streams and callables also those of the sink that is made of them:
+        `add("app.jsonl", rotation="100 MB", level="DEBUG")`. What is logged after this returns goes
+        to it.
 
         Raises:
             ConfigurationError: an option is unknown or means nothing.
@@ -328,10 +330,11 @@ class Pipeline:
                     "add", ", ".join(route_options), "no options beside a Route: give them to it"
                 )
             return self._adopt(sink, strict=False)
-        known = [name for name in inspect.signature(Route).parameters if name != "sink"]
-        unknown = ", ".join(sorted(route_options.keys() - known))
-        if unknown:
-            raise ConfigurationError.of("route option", unknown, ", ".join(known))
+        known = inspect.signature(Route).parameters
+        of_sink = {name: option for name, option in route_options.items() if name not in known}
+        if of_sink:
+            sink = coerced(sink, **of_sink)
+            route_options = {k: v for k, v in route_options.items() if k not in of_sink}
         return self._adopt(Route(sink, **route_options), strict="name" in route_options)
 
     def _adopt(self, route: Route, *, strict: bool) -> str:
@@ -341,6 +344,9 @@ class Pipeline:
 
     def remove(self, route_id: str, /) -> None:
         """Remove a route; what it holds is still delivered. From any thread.
+
+        What was logged a moment before may still be at the door, and no longer reaches it: flush
+        first where that matters.
 
         Raises:
             ConfigurationError: there is no such route.

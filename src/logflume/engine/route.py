@@ -53,20 +53,25 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
-def _only_sinks(given: object) -> Sink:
+def _only_sinks(given: object, /, **options: Any) -> Sink:
     if isinstance(given, Sink):
         return given
     raise ConfigurationError.of("sink", given, "a sink: an object with open, send and aclose")
 
 
-_coerce: Callable[[object], Sink] = _only_sinks
+_coerce: Callable[..., Sink] = _only_sinks
 
 
-def adopt_coercion(coerce: Callable[[object], Sink]) -> None:
-    """Say what makes sinks of paths, streams and callables: called by the package of sinks,
-    which the engine does not know."""
+def adopt_coercion(coerce: Callable[..., Sink]) -> None:
+    """Say what makes sinks of paths, streams and callables, with the sink's options: called by the
+    package of sinks, which the engine does not know."""
     global _coerce
     _coerce = coerce
+
+
+def coerced(given: object, /, **options: Any) -> Sink:
+    """Make a sink of what somebody gave for one."""
+    return _coerce(given, **options)
 
 
 class Route:

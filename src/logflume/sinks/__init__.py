@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+from collections.abc import Callable
+from typing import Any
 
-from ..engine.route import adopt_coercion
+from ..engine.route import Route, adopt_coercion
 from ..errors import ConfigurationError
 from ..protocols import Sink
 from .callback import Callback
@@ -14,25 +17,35 @@ from .file import File
 __all__ = ["Callback", "Console", "File", "as_sink"]
 
 
-def as_sink(given: object) -> Sink:
+def as_sink(given: object, /, **options: Any) -> Sink:
     """Make a sink of what a Pipeline or Route may be given.
 
-    A sink is itself, a path a `File`, a stream a `Console`, a callable a `Callback`.
+    A sink is itself, a path a `File`, a stream a `Console`, a callable a `Callback`, with these
+    options.
 
     Raises:
-        ConfigurationError: it is none of these.
+        ConfigurationError: it is none of these, or does not know an option.
     """
     if isinstance(given, type):
         raise ConfigurationError.of("sink", given, f"an instance: {given.__name__}(...)")
     if isinstance(given, Sink):
-        return given
+        return _made(lambda sink: sink, given, options)
     if isinstance(given, str | os.PathLike):
-        return File(given)
+        return _made(File, given, options)
     if callable(getattr(given, "write", None)):
-        return Console(given)  # type: ignore[arg-type]
+        return _made(Console, given, options)
     if callable(given):
-        return Callback(given)
+        return _made(Callback, given, options)
     raise ConfigurationError.of("sink", given, "a Sink, a path, a stream or a callable")
+
+
+def _made(sink: Callable[..., Sink], given: object, options: dict[str, Any]) -> Sink:
+    known = [*inspect.signature(sink).parameters][1:]
+    unknown = ", ".join(sorted(options.keys() - known))
+    if unknown:
+        of_route = [name for name in inspect.signature(Route).parameters if name != "sink"]
+        raise ConfigurationError.of("route option", unknown, ", ".join([*known, *of_route]))
+    return sink(given, **options)
 
 
 adopt_coercion(as_sink)
