@@ -139,7 +139,11 @@ def made(kind: Kind, spec: Any, path: str) -> Any:
     """
     if isinstance(spec, str):
         found = kind.find(spec, path)
-        return construct(found, {}, path) if isinstance(found, type) else found
+        if isinstance(found, type):
+            return construct(found, {}, path)
+        if kind is PROCESSORS and not callable(found):
+            raise ConfigurationError.of(path, spec, "something that can be called with a record")
+        return found
     if isinstance(spec, Mapping):
         if "type" not in spec:
             names = ", ".join(kind.known())
