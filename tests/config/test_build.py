@@ -396,6 +396,7 @@ CONSOLE = {"sink": "console"}
             {"routes": [{**CONSOLE, "name": "a"}, {**CONSOLE, "name": "a"}]},
             "routes[1].name: got 'a'; accepted: a name that no route has yet",
         ),
+        ({"levels": {"": "info"}}, "a key of levels: got ''; accepted: the name of a logger"),
         ({"levels": {1: "info"}}, "a key of levels: got 1; accepted: a string"),
         ({"processors": ["math:pi"]}, "processors[0]: got 'math:pi'; accepted: something that"),
         ({"routes": [{**CONSOLE, "encoder": 5}]}, "routes[0].encoder: got 5; accepted: the name"),

@@ -95,6 +95,9 @@ def _levels(config: Config) -> tuple[Level, dict[str, Level]]:
     """Return the root level and those of logger names: `LOGFLUME_LEVEL` overrides each."""
     root = INFO if config.level is None else parse_level(config.level, "level")
     levels = {name: parse_level(v, place("levels", name)) for name, v in config.levels.items()}
+    if "" in levels:
+        accepts = "the name of a logger; `level` is that of everything"
+        raise ConfigurationError.of("a key of levels", "", accepts)
     over, named = parse_spec(os.environ.get("LOGFLUME_LEVEL", ""))
     return over or root, {**levels, **named}
 
