@@ -327,6 +327,14 @@ def test_a_constructor_that_fails_is_said_with_its_place(monkeypatch: pytest.Mon
     assert said == "routes[0].sink: OSError: no such ${TOKEN}"
 
 
+def test_nor_can_it_end_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module or constructor that exits has failed: on a reload, the pipeline goes on."""
+    (tmp_path / "a_program.py").write_text("raise SystemExit('usage: ...')")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert error_of({"processors": ["a_program:main"]}).endswith("SystemExit: usage: ...")
+    assert error_of({"processors": [{"type": "sys:exit"}]}) == "processors[0]: SystemExit: "
+
+
 # What is wrong.
 
 CONSOLE = {"sink": "console"}

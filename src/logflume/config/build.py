@@ -175,7 +175,7 @@ def construct(factory: Callable[..., Any], table: Mapping[str, Any], path: str) 
         return options.call(dict(values))
     except ConfigurationError as error:
         raise ConfigurationError(_placed(str(error), values, path)) from error
-    except Exception as error:  # an option that is missing, a library that is not installed
+    except (Exception, SystemExit) as error:  # a library that is not installed, say
         raise ConfigurationError(f"{path}: {type(error).__name__}: {error}") from error
 
 
