@@ -82,7 +82,7 @@ class Pipeline:
         self._shutdown_timeout = shutdown_timeout
         self._block_timeout = block_timeout
         self._processing = Processing(stages_of(redact, processors), processor_timeout)
-        root, named = parse_spec(os.environ.get("LOGFLUME_LEVEL", ""))
+        root, named = self._levels_around()
         if level is not None:
             root = parse_level(level, "Pipeline.level")
         self.thresholds = Thresholds(root or INFO, named)
@@ -96,6 +96,10 @@ class Pipeline:
         for sink in sinks:
             self.add(sink)
         self.configured = Configured(self)
+
+    def _levels_around(self) -> tuple[Level | None, dict[str, Level]]:
+        """Return what the environment says of levels."""
+        return parse_spec(os.environ.get("LOGFLUME_LEVEL", ""))
 
     @property
     def _phase(self) -> str:
