@@ -486,3 +486,12 @@ def numbers_in(folder: Path) -> list[int]:
             lines = (gzip.decompress(content) if file.suffix == ".gz" else content).splitlines()
             found += [json.loads(line)["fields"]["count"] for line in lines]
     return sorted(found)
+
+
+async def test_settings_that_are_left_out_are_the_defaults_again() -> None:
+    """As in a pipeline that is made of the new configuration."""
+    config = {**routes(Collect()), "shutdown_timeout": 30, "processor_timeout": 9}
+    async with configure_from(config) as pipeline:
+        assert (pipeline.shutdown_timeout, pipeline._processing.timeout) == (30, 9)
+        await pipeline.reload(routes(Collect()))
+        assert (pipeline.shutdown_timeout, pipeline._processing.timeout) == (5, 5)

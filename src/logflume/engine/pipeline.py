@@ -30,7 +30,7 @@ from .ledger import describe
 from .news import tell_on_stderr
 from .plan import Source
 from .processing import Processing, stages_of
-from .reload import SHUTDOWN_TIMEOUT, Configured
+from .reload import PROCESSOR_TIMEOUT, SHUTDOWN_TIMEOUT, Configured
 from .route import Route
 from .routes import Routes
 from .run import Run
@@ -72,7 +72,7 @@ class Pipeline:
         capacity: int = 65_536,
         shutdown_timeout: float = SHUTDOWN_TIMEOUT,
         block_timeout: float = 1.0,
-        processor_timeout: float = 5.0,
+        processor_timeout: float = PROCESSOR_TIMEOUT,
     ) -> None:
         positive("Pipeline.capacity", capacity, whole=True)
         positive("Pipeline.shutdown_timeout", shutdown_timeout, zero=True)
