@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import enum
+from functools import partial
 from typing import Any
 
 import pytest
 
-from logflume import ConfigurationError, Level, register_level
+from logflume import ConfigurationError, Level, disable, register_level
 from logflume import level as level_module
 from logflume.level import (
     DEBUG,
@@ -149,6 +150,14 @@ def test_levels_change_while_running() -> None:
     assert thresholds.lowest == DEBUG.no  # records from before may still be on their way
 
 
+@pytest.mark.parametrize("name", [5, b"app", ["app"]])
+def test_what_is_no_name_of_a_logger_is_refused(name: Any) -> None:
+    """Rather than set, silence or enable nothing."""
+    for change in (lambda: Thresholds(INFO).set(name, DEBUG), partial(disable, name)):
+        with pytest.raises(ConfigurationError, match=r"logger name: got .*; accepted: a string"):
+            change()
+
+
 # Levels of one's own.
 
 
@@ -182,6 +191,8 @@ def test_a_number_keeps_the_name_it_has() -> None:
     register_level("NICE", 20)
     assert parse_level(20) is INFO
     assert parse_level("nice").name == "NICE"
+    register_level("WARN", 30, color="red")
+    assert parse_level(30) is WARNING
 
 
 @pytest.mark.usefixtures("levels")
@@ -194,6 +205,9 @@ def test_a_number_keeps_the_name_it_has() -> None:
         (("a,b", 21), "level name"),
         (("a=b", 21), "level name"),
         (("21", 21), "level name"),
+        (("X\x1b[31m", 21), "level name"),
+        (("X\u202e", 21), "level name"),
+        (("X", 21, "no such color"), "Level.color"),
         ((None, 21), "level name"),
         (("X", -1), "Level.no"),
         (("X", "21"), "Level.no"),
@@ -203,7 +217,7 @@ def test_a_level_that_means_nothing_is_refused(arguments: Any, setting: str) -> 
     """Naming what is wrong with it, and registering nothing."""
     before = dict(level_module.LEVELS)
     with pytest.raises(ConfigurationError, match=rf"{setting}: got .*; accepted: "):
-        register_level(*arguments)
+        register_level(*arguments[:2], **dict(zip(("color",), arguments[2:], strict=False)))
     assert before == level_module.LEVELS
 
 

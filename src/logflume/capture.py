@@ -143,6 +143,7 @@ _switches: dict[str, bool] = {}
 
 def switch(name: str | None, on: bool) -> None:
     """Let the loggers of a name, and of all below it, speak or be silent."""
+    levels.name_of_logger(name)
     _switches[name or ""] = on
     refresh_thresholds()
 

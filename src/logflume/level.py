@@ -85,17 +85,24 @@ def register_level(
     Raises:
         ConfigurationError: it is no name, or means another number already.
     """
-    if not isinstance(name, str) or not name.strip() or set(name) & set(",=\r\n\t\0"):
+    if not isinstance(name, str) or not name.strip() or set(name) & set(",="):
         raise ConfigurationError.of("level name", name, "a name without commas and equals signs")
     name = name.strip().upper()
+    if not name.isprintable():
+        raise ConfigurationError.of("level name", name, "a name without control characters")
     level = Level(no, name, color, icon, severity)
+    if color is not None:
+        from .theme import sgr  # which knows the levels
+
+        sgr(color, "Level.color")
     known = LEVELS.get(name) or _ALIASES.get(name)
     if known is not None and known.no != no:
         raise ConfigurationError.of(f"number of level {name}", no, f"{known.no}, as it is now")
     if name.isdecimal():
         raise ConfigurationError.of("level name", name, "a name, not a number")
+    own = LEVELS.get(name)  # not an alias: that would take the number from its level
     LEVELS[name] = level
-    if _BY_NO.get(no) in (None, known):
+    if _BY_NO.get(no) in (None, own):
         _BY_NO[no] = level
     return level
 
@@ -154,32 +161,56 @@ def parse_spec(spec: str, setting: str = "LOGFLUME_LEVEL") -> tuple[Level | None
     return root, named
 
 
+def name_of_logger(name: object) -> None:
+    """Refuse what cannot be the name of a logger, or None for the root.
+
+    Raises:
+        ConfigurationError: naming what is accepted.
+    """
+    if not isinstance(name, str | None):
+        raise ConfigurationError.of("logger name", name, "a string, or None for the root")
+
+
 class Thresholds:
     """The level of every logger name: `app.db` inherits `app`, and that the root.
 
-    Not thread-safe by itself: `set` replaces the mapping, so that `of` in another thread sees
-    the old or the new one, whole.
+    Any thread may look and change: nothing is worked out from what another may be changing.
     """
 
-    __slots__ = ("_named", "lowest", "root")
+    __slots__ = ("_ever", "_named", "root")
 
     def __init__(self, root: Level, named: Mapping[str, Level] | None = None) -> None:
+        self._ever: list[int] = []
+        self._named: dict[str, Level] = {}
         self.root = root
-        self._named = dict(named or {})
-        self.lowest = min([root.no, *(level.no for level in self._named.values())])
+        self.replace(root, named or {})
+
+    @property
+    def lowest(self) -> int:
         """The lowest number that was ever set: no record is below it."""
+        return min(self._ever)
+
+    def _remember(self, level: Level) -> None:
+        if level.no not in self._ever:
+            self._ever.append(level.no)
 
     def set(self, name: str | None, level: Level) -> None:
-        """Set the level of a name and of all below it; None or "" is the root."""
-        self.lowest = min(self.lowest, level.no)
+        """Set the level of a name and of all below it; None or "" is the root.
+
+        Raises:
+            ConfigurationError: it is no name.
+        """
+        name_of_logger(name)
+        self._remember(level)
         if name:
-            self._named = {**self._named, name: level}
+            self._named[name] = level
         else:
             self.root = level
 
     def replace(self, root: Level, named: Mapping[str, Level]) -> None:
         """Set the level of everything, and those of names; no other name keeps one of its own."""
-        self.lowest = min([self.lowest, root.no, *(level.no for level in named.values())])
+        for level in (root, *named.values()):
+            self._remember(level)
         self.root, self._named = root, dict(named)
 
     def of(self, name: str) -> int:

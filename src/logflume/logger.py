@@ -60,6 +60,9 @@ def disable(name: str | None) -> None:
     program that uses it calls `enable`. The nearest name decides: `lib` may be silent while
     `lib.db` is not. None or "" is the root. It holds for the whole process and all pipelines;
     calls that are silenced cost one comparison. From any thread.
+
+    Raises:
+        ConfigurationError: it is no name.
     """
     switch(name, False)
 

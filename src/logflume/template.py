@@ -93,9 +93,11 @@ def render(template: str, args: tuple[Any, ...], fields: Mapping[str, Any]) -> s
     if type(compiled) is tuple:
         try:
             message: str = compiled[0] % compiled[1](fields)
-            return message
+            if type(message) is str:
+                return message
         except Exception:  # a name that is not known, a value that cannot be shown
-            compiled = compiled[2]
+            pass
+        compiled = compiled[2]
     return "".join([p if isinstance(p, str) else p.fill(fields) for p in compiled])
 
 

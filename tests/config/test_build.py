@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -326,6 +327,14 @@ def test_a_constructor_that_fails_is_said_with_its_place(monkeypatch: pytest.Mon
     assert said == "routes[0].sink: OSError: no such ${TOKEN}"
 
 
+def test_nor_can_it_end_the_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module or constructor that exits has failed: on a reload, the pipeline goes on."""
+    (tmp_path / "a_program.py").write_text("raise SystemExit('usage: ...')")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert error_of({"processors": ["a_program:main"]}).endswith("SystemExit: usage: ...")
+    assert error_of({"processors": [{"type": "sys:exit"}]}) == "processors[0]: SystemExit: "
+
+
 # What is wrong.
 
 CONSOLE = {"sink": "console"}
@@ -395,6 +404,10 @@ CONSOLE = {"sink": "console"}
             {"routes": [{**CONSOLE, "name": "a"}, {**CONSOLE, "name": "a"}]},
             "routes[1].name: got 'a'; accepted: a name that no route has yet",
         ),
+        ({"levels": {"": "info"}}, "a key of levels: got ''; accepted: the name of a logger"),
+        ({"levels": {1: "info"}}, "a key of levels: got 1; accepted: a string"),
+        ({"processors": ["math:pi"]}, "processors[0]: got 'math:pi'; accepted: something that"),
+        ({"routes": [{**CONSOLE, "encoder": 5}]}, "routes[0].encoder: got 5; accepted: the name"),
     ],
 )
 def test_a_setting_that_means_nothing_is_said_with_its_place(
@@ -419,6 +432,25 @@ def test_an_error_never_shows_what_came_from_the_environment(
     monkeypatch.setenv("TOKEN", value)
     said = error_of({"routes": [CONSOLE, {**CONSOLE, "overflow": "${TOKEN}"}]})
     assert said == "routes[1].overflow: got '${TOKEN}'; accepted: drop or wait"
+
+
+@pytest.mark.parametrize("value", ["secret-token", "sec'ret\\tok\"en"])
+@pytest.mark.parametrize(
+    "route",
+    [
+        {"sink": {"type": "file", "path": "a", "rotation": "at ${TOKEN}"}},
+        {**CONSOLE, "filter": "${TOKEN}:x"},
+    ],
+)
+def test_nor_does_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, value: str, route: dict[str, Any]
+) -> None:
+    """Not in the errors that it came from either, and however they quote it."""
+    monkeypatch.setenv("TOKEN", value)
+    with pytest.raises(ConfigurationError, match=r"\$\{TOKEN\}") as caught:
+        configure_from({"routes": [route]})
+    shown = "".join(traceback.format_exception(caught.value))
+    assert not [text for text in (value, repr(value)[1:-1]) if text in shown]
 
 
 def test_reading_a_configuration_is_left_to_those_who_do() -> None:

@@ -88,3 +88,15 @@ async def main():
 asyncio.run(main())
 """
     assert run(tmp_path, code, LOGFLUME_CONFIG="logs.toml")[0] == "logflume one\n"
+
+
+@pytest.mark.parametrize("config", [None, "level = 'debug'"])
+def test_a_wrong_level_is_told_once_and_never_raises(tmp_path: Path, config: str | None) -> None:
+    """What is in the environment of a program cannot keep it from importing logflume."""
+    environment = {"LOGFLUME_LEVEL": "info,app=loud"}
+    if config is not None:
+        (tmp_path / "logs.toml").write_text(config)
+        environment["LOGFLUME_CONFIG"] = "logs.toml"
+    said = run(tmp_path, "from logflume import log; log.info('one')", **environment)[1]
+    assert said.count("logflume: LOGFLUME_LEVEL: got 'loud'; accepted: ") == 1
+    assert "one" in said

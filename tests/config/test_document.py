@@ -60,6 +60,8 @@ def test_it_is_looked_for_in_order(folder: Path, monkeypatch: pytest.MonkeyPatch
     assert read().data == {}
     (folder / "pyproject.toml").write_text("[tool.other]\n")
     assert find() is None
+    (folder / "pyproject.toml").write_text("tool = 5\n")
+    assert find() is None
     (folder / "pyproject.toml").write_text("[tool.logflume]\n")
     assert find() == Path("pyproject.toml")
     (folder / "logflume.toml").write_text(TOML)
@@ -79,6 +81,9 @@ def test_it_is_looked_for_in_order(folder: Path, monkeypatch: pytest.MonkeyPatch
         ("a.json", "[]", r"a\.json: got \[\]; accepted: a table"),
         ("a.yaml", "", r"got 'a\.yaml'; accepted: the path of a \.toml or \.json file"),
         ("a.toml", b"\xff\xfe", r"a\.toml: .*utf-8"),
+        ("a.toml", "a=" + "[" * 20_000, r"a\.toml: nested too deeply"),
+        ("a.json", "[" * 200_000, r"a\.json: nested too deeply"),
+        ("pyproject.toml", "tool = 5", r"there is no table \[tool.logflume\]"),
     ],
 )
 def test_what_cannot_be_read_is_said_with_its_place(
@@ -90,7 +95,7 @@ def test_what_cannot_be_read_is_said_with_its_place(
         read(name)
 
 
-@pytest.mark.parametrize("source", [3, "", b"x.toml", ["x"]])
+@pytest.mark.parametrize("source", [3, "", b"x.toml", ["x"], "a\0.toml"])
 def test_a_source_is_a_path_or_a_dict(source: object) -> None:
     """Anything else is refused."""
     with pytest.raises(ConfigurationError, match="accepted: the path of a"):
@@ -148,3 +153,11 @@ def test_what_is_no_variable_is_refused(text: str) -> None:
     """A brace that is opened has to mean something."""
     with pytest.raises(ConfigurationError, match=r"level: got .*accepted: \$\{NAME\}"):
         Document({"level": text})
+
+
+def test_a_dict_that_is_in_itself_is_refused() -> None:
+    """Nothing goes round in circles."""
+    config: dict[str, object] = {}
+    config["levels"] = config
+    with pytest.raises(ConfigurationError, match=r"^levels\.levels.*: nested too deeply"):
+        read(config)

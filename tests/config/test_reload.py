@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -455,3 +457,41 @@ def test_the_order_of_a_thread_is_kept_over_a_change_of_processors() -> None:
     numbers = [message[:4] for message in sink.messages]
     assert numbers == sorted(numbers)
     assert len(numbers) == 400
+
+
+async def test_another_rotation_for_the_same_file_loses_nothing(tmp_path: Path) -> None:
+    """The old sink and the new one are at one file for a moment, and take turns."""
+    path = tmp_path / "a.jsonl"
+
+    def config(kilobytes: int) -> dict[str, Any]:
+        sink = {"type": "file", "path": str(path), "rotation": f"{kilobytes} KB"}
+        return routes({**sink, "compression": "gzip"})
+
+    count = 0
+    async with configure_from(config(8)) as pipeline:
+        for number in range(10):
+            for _ in range(100):
+                await log.ainfo("x", count=count)
+                count += 1
+            await pipeline.reload(config(8 + number % 2))
+    assert numbers_in(tmp_path) == list(range(count))
+
+
+def numbers_in(folder: Path) -> list[int]:
+    """Return the numbers of all records in the files of a folder, also in compressed ones."""
+    found: list[int] = []
+    with may_block():
+        for file in folder.iterdir():
+            content = file.read_bytes()
+            lines = (gzip.decompress(content) if file.suffix == ".gz" else content).splitlines()
+            found += [json.loads(line)["fields"]["count"] for line in lines]
+    return sorted(found)
+
+
+async def test_settings_that_are_left_out_are_the_defaults_again() -> None:
+    """As in a pipeline that is made of the new configuration."""
+    config = {**routes(Collect()), "shutdown_timeout": 30, "processor_timeout": 9}
+    async with configure_from(config) as pipeline:
+        assert (pipeline.shutdown_timeout, pipeline._processing.timeout) == (30, 9)
+        await pipeline.reload(routes(Collect()))
+        assert (pipeline.shutdown_timeout, pipeline._processing.timeout) == (5, 5)

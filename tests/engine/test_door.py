@@ -254,6 +254,18 @@ async def test_a_burst_on_the_loops_thread_is_dropped_exactly() -> None:
         assert [r.fields["n"] for r in own] == list(range(door.pending))
 
 
+@pytest.mark.parametrize("capacity", [1, 2, 5, 10, 20, 40])
+async def test_a_small_door_is_emptied_before_it_is_full(capacity: int) -> None:
+    """Letting records gather, as routes that wait for full batches allow, costs none of them."""
+    sink = Collect()
+    async with Pipeline(Route(sink, batch=Batch(max_age=30.0)), capacity=capacity) as pipeline:
+        for n in range(60):
+            log.info("one by one", n=n)
+            await anyio.wait_all_tasks_blocked()
+        assert pipeline.stats().door.dropped == {}
+    assert len(sink.records) == 60
+
+
 async def test_nothing_is_lost_from_a_thread_that_may_wait() -> None:
     """A thread without a loop waits for room: everything it logs arrives, in order."""
     sink = Collect()

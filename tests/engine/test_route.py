@@ -581,3 +581,41 @@ async def test_trouble_that_cost_no_record_is_told_in_band() -> None:
         await shown.until(1)
     assert shown.messages == ["route 'troubled': app.jsonl: not compressed"]
     assert troubled.messages == []
+
+
+class Late:
+    """Gives up its first send, as one whose thread does not answer; the thread reads on."""
+
+    name = "late"
+    wants_blocks = True
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.left: list[memoryview] = []
+        self.sent: list[bytes] = []
+
+    async def open(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+    async def send(self, batch: SinkBatch) -> None:
+        if not self.left:
+            self.left = [memoryview(block) for block in batch.blocks]
+            raise self.error
+        self.sent += [bytes(block) for block in batch.blocks]
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), Retryable("late")], ids=repr)
+async def test_memory_that_a_thread_may_read_is_not_used_again(error: Exception) -> None:
+    """Though the sink has said itself that a send failed."""
+    sink = Late(error)
+    route = Route(sink, encoder=encoders.Json(), retry=AT_ONCE)
+    async with Pipeline(route) as pipeline:
+        await log.ainfo("first")
+        await pipeline.flush()
+        first = bytes(sink.left[0])
+        assert b'"first"' in first
+        for _ in range(20):
+            await log.ainfo("something else")
+            await pipeline.flush()
+        assert bytes(sink.left[0]) == first

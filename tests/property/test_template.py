@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import string
+from decimal import Decimal
 
 import hypothesis.strategies as st
 from hypothesis import given, settings
 
-from logflume.template import render
+from logflume.template import pieces, render
 
 QUICK = settings(max_examples=200, deadline=None)
 
@@ -76,3 +77,53 @@ def test_arguments_never_raise_nor_vanish(template: str, args: list[object]) -> 
 def test_rendering_is_the_same_each_time(template: str, fields: dict[str, str]) -> None:
     """A compiled template that is kept gives what it gave the first time."""
     assert render(template, (), fields) == render(template, (), fields)
+
+
+class Text(str):
+    """What a value may show itself as; not what a message is."""
+
+    __slots__ = ()
+
+
+class Odd:
+    """A value whose text is no plain one, is none at all, or cannot be had."""
+
+    def __init__(self, text: object) -> None:
+        self.text = text
+
+    def __str__(self) -> str:
+        if isinstance(self.text, Exception):
+            raise self.text
+        return self.text  # type: ignore[return-value]
+
+    def __format__(self, spec: str) -> str:
+        return "not asked for"
+
+
+odd_names = st.sampled_from(["a", "b", "%s", "a%", "", "0", "a b", "\u00e9", "%(a)s", "a.b", "{"])
+odd_texts = [Odd(Text("text")), Odd(5), Odd(ValueError())]
+odd_values = st.sampled_from(
+    [1, None, (), (1, 2), {"a": 1}, b"%s", "%s", "{a}", Text("text"), Decimal("1e9"), *odd_texts]
+)
+odd_pieces = odd_names.map(lambda name: f"{{{name}}}") | st.sampled_from(
+    ["%", "%%", "%s", "%(a)s", "{{", "}}", "{", "}", "\0", "\ud800", "{a:}"]
+)
+
+
+@given(
+    template=st.lists(odd_pieces, max_size=5).map("".join),
+    fields=st.dictionaries(odd_names, odd_values, max_size=4),
+)
+@QUICK
+def test_the_short_way_gives_what_the_long_one_does(
+    template: str, fields: dict[str, object]
+) -> None:
+    """Whatever is in a template, its names and its values; and a message is a plain text."""
+    message = render(template, (), fields)
+    assert type(message) is str
+    assert message == "".join([text for text, _ in pieces(template, fields)])
+
+
+def test_a_message_is_a_plain_text() -> None:
+    """Though its only value shows itself as something that has methods of its own."""
+    assert type(render("{a}", (), {"a": Odd(Text("text"))})) is str

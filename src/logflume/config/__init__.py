@@ -12,15 +12,19 @@ They are imported when a configuration is read: `import logflume` costs none of 
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import TYPE_CHECKING, Any
 
 from .. import sinks
+from ..engine.news import tell_on_stderr
 from ..engine.pipeline import Pipeline
 from ..engine.plan import Source, adopt_planning
+from ..errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ..engine.plan import Plan
+    from ..level import Level
 
 __all__ = ["configure_from", "json_schema"]
 
@@ -68,14 +72,37 @@ def json_schema() -> dict[str, Any]:
 
 
 def default_pipeline() -> Pipeline:
-    """Make the default pipeline: the console, or what `LOGFLUME_CONFIG` says. Never raises for
-    what that says."""
+    """Make the default pipeline: the console, or what `LOGFLUME_CONFIG` says.
+
+    Never raises for what that or `LOGFLUME_LEVEL` says: it is made when logflume is imported.
+    """
     path = os.environ.get("LOGFLUME_CONFIG")
     if not path:
-        return Pipeline(sinks.Console())
+        return console_pipeline()
     from .default import default_pipeline as make
 
     return make(path)
+
+
+def console_pipeline() -> Pipeline:
+    """Make a default pipeline that nothing configures but `LOGFLUME_LEVEL`."""
+    return _Default(sinks.Console())
+
+
+class _Default(Pipeline):
+    """A pipeline that tells of wrong levels in the environment, and goes without them."""
+
+    def _levels_around(self) -> tuple[Level | None, dict[str, Level]]:
+        try:
+            return super()._levels_around()
+        except ConfigurationError as error:
+            _tell_once(f"{error}; the level is INFO")
+            return None, {}
+
+
+@functools.cache  # another default pipeline is made when one has ended
+def _tell_once(text: str) -> None:
+    tell_on_stderr(text)
 
 
 def _read(source: Source) -> Plan:

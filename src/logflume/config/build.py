@@ -95,6 +95,9 @@ def _levels(config: Config) -> tuple[Level, dict[str, Level]]:
     """Return the root level and those of logger names: `LOGFLUME_LEVEL` overrides each."""
     root = INFO if config.level is None else parse_level(config.level, "level")
     levels = {name: parse_level(v, place("levels", name)) for name, v in config.levels.items()}
+    if "" in levels:
+        accepts = "the name of a logger; `level` is that of everything"
+        raise ConfigurationError.of("a key of levels", "", accepts)
     over, named = parse_spec(os.environ.get("LOGFLUME_LEVEL", ""))
     return over or root, {**levels, **named}
 
@@ -139,7 +142,11 @@ def made(kind: Kind, spec: Any, path: str) -> Any:
     """
     if isinstance(spec, str):
         found = kind.find(spec, path)
-        return construct(found, {}, path) if isinstance(found, type) else found
+        if isinstance(found, type):
+            return construct(found, {}, path)
+        if kind is PROCESSORS and not callable(found):
+            raise ConfigurationError.of(path, spec, "something that can be called with a record")
+        return found
     if isinstance(spec, Mapping):
         if "type" not in spec:
             names = ", ".join(kind.known())
@@ -168,7 +175,7 @@ def construct(factory: Callable[..., Any], table: Mapping[str, Any], path: str) 
         return options.call(dict(values))
     except ConfigurationError as error:
         raise ConfigurationError(_placed(str(error), values, path)) from error
-    except Exception as error:  # an option that is missing, a library that is not installed
+    except (Exception, SystemExit) as error:  # a library that is not installed, say
         raise ConfigurationError(f"{path}: {type(error).__name__}: {error}") from error
 
 

@@ -12,6 +12,7 @@ from .. import sinks
 from ..engine.news import tell_on_stderr
 from ..engine.pipeline import Pipeline
 from ..engine.plan import Plan
+from . import console_pipeline
 from .build import plan_of
 
 __all__ = ["default_pipeline"]
@@ -21,7 +22,7 @@ def default_pipeline(path: str) -> Pipeline:
     """Make the default pipeline of a file; the console, if that is wrong."""
     plan = _plan_of(path)
     if plan is None:
-        return Pipeline(sinks.Console())
+        return console_pipeline()
     pipeline = _Late(level=plan.level, **plan.settings)
     pipeline.thresholds.replace(plan.level, plan.levels)
     pipeline.plan = plan

@@ -23,6 +23,7 @@ _SOURCES = "the path of a .toml or .json file, or a dict"
 _REFERENCE = re.compile(r"\$(?:(\$)|\{([^{}]*)\}|\{)")
 _INSIDE = re.compile(r"([A-Za-z_]\w*)(?::-(.*))?", re.DOTALL)
 _LEAST_SECRET = 4
+_DEEPEST = 32
 _BARE = re.compile(r"[\w-]+")
 
 
@@ -32,6 +33,11 @@ def place(path: str, key: object) -> str:
         return f"{path}[{key}]"
     name = str(key) if _BARE.fullmatch(str(key)) else f'"{key}"'
     return f"{path}.{name}" if path else name
+
+
+def _forms(value: str) -> tuple[str, str]:
+    """Return a text as it is, and as a part of what `repr` makes of a longer one."""
+    return value, repr(value)[1:-1]
 
 
 class Document:
@@ -50,9 +56,7 @@ class Document:
         self.text = text
         self._filled: dict[str, str] = {}
         with self.errors():
-            self.data: dict[str, Any] = {
-                key: self._fill(value, place("", key)) for key, value in data.items()
-            }
+            self.data: dict[str, Any] = self._fill(data, "")
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -62,7 +66,17 @@ class Document:
             yield
         except ConfigurationError as error:
             name = f"{self.name}: " if self.name else ""
-            raise ConfigurationError(f"{name}{self._masked(str(error))}") from error.__cause__
+            cause = None if self._is_shown_by(error.__cause__) else error.__cause__
+            raise ConfigurationError(f"{name}{self._masked(str(error))}") from cause
+
+    def _is_shown_by(self, error: BaseException | None) -> bool:
+        """Whether an error, or one that led to it, shows what came from the environment."""
+        while error is not None:
+            text = str(error)
+            if any(shown in text for value in self._filled for shown in _forms(value)):
+                return True
+            error = error.__cause__ or error.__context__
+        return False
 
     def _masked(self, text: str) -> str:
         setting, colon, said = text.partition(": ")
@@ -71,17 +85,23 @@ class Document:
             if said == f"got {value!r}":
                 said = f"got {self._filled[value]!r}"
             elif len(value) >= _LEAST_SECRET:
-                said = said.replace(value, self._filled[value])
+                for form in _forms(value):
+                    said = said.replace(form, self._filled[value])
         return f"{setting}{colon}{said}{semicolon}{accepted}"
 
-    def _fill(self, value: Any, path: str) -> Any:
+    def _fill(self, value: Any, path: str, depth: int = 0) -> Any:
         if isinstance(value, str):
             return self._fill_text(value, path)
-        if isinstance(value, Mapping):
-            return {key: self._fill(item, place(path, key)) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [self._fill(item, place(path, at)) for at, item in enumerate(value)]
-        return value
+        if not isinstance(value, Mapping | list | tuple):
+            return value
+        if depth > _DEEPEST:  # a list that is in itself, say
+            raise ConfigurationError(
+                f"{path[:64]}...: nested too deeply; accepted: {_DEEPEST} levels"
+            )
+        depth += 1
+        if not isinstance(value, Mapping):
+            return [self._fill(item, place(path, at), depth) for at, item in enumerate(value)]
+        return {key: self._fill(item, place(path, key), depth) for key, item in value.items()}
 
     def _fill_text(self, text: str, path: str) -> str:
         def found(match: re.Match[str]) -> str:
@@ -119,9 +139,15 @@ def find() -> Path | None:
     if own.is_file():
         return own
     shared = Path("pyproject.toml")
-    if shared.is_file() and "logflume" in _parse(shared, _text(shared)).get("tool", {}):
+    if shared.is_file() and _table_in(_parse(shared, _text(shared))) is not None:
         return shared
     return None
+
+
+def _table_in(project: Mapping[str, Any]) -> Any:
+    """Return what a `pyproject.toml` says as `tool.logflume`; None if it says nothing."""
+    tools = project.get("tool")
+    return tools.get("logflume") if isinstance(tools, Mapping) else None
 
 
 def read(source: Source = None) -> Document:
@@ -143,7 +169,7 @@ def read(source: Source = None) -> Document:
     text = _text(path)
     data: Any = _parse(path, text)
     if path.name == "pyproject.toml":
-        data = data.get("tool", {}).get("logflume")
+        data = _table_in(data)
         if data is None:
             raise ConfigurationError(f"{path}: there is no table [tool.logflume]")
     if not isinstance(data, dict):
@@ -156,6 +182,8 @@ def _text(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:  # a NUL in its name
+        raise ConfigurationError.of("configuration", str(path), _SOURCES) from error
 
 
 def _parse(path: Path, text: bytes) -> Any:
@@ -170,4 +198,6 @@ def _parse(path: Path, text: bytes) -> Any:
             return json.loads(text.decode("utf-8-sig"))
     except ValueError as error:  # what the three of them raise
         raise ConfigurationError(f"{path}: {error}") from error
+    except RecursionError:
+        raise ConfigurationError(f"{path}: nested too deeply") from None
     raise ConfigurationError.of("configuration", str(path), _SOURCES)

@@ -37,7 +37,7 @@ def imported(reference: str, path: str) -> Any:
         found: Any = importlib.import_module(module_name)
         for attribute in attributes.split("."):
             found = getattr(found, attribute)
-    except Exception as error:  # whatever the module does when it is imported
+    except (Exception, SystemExit) as error:  # whatever the module does when it is imported
         raise ConfigurationError(
             f"{path}: got {reference!r}, which cannot be imported: {type(error).__name__}: {error}"
         ) from error

@@ -22,6 +22,7 @@ import msgspec
 
 from ..errors import ConfigurationError
 from ..level import Level
+from ..protocols import Encoder, Sink
 from ..record import Record
 from .document import place
 from .plugins import nearest
@@ -163,6 +164,8 @@ def _in_words(member: Any) -> str:
         return ", ".join(map(repr, get_args(member)))
     if get_origin(member) is Callable or member is Callable:
         return "'module:attribute'"
+    if member in (Encoder, Sink):
+        return f"the name of a plug-in ({member.__name__}), or a table with its type and options"
     name = getattr(get_origin(member) or member, "__name__", str(member))
     return _WORDS.get(name, name if name[:1].islower() else f"a table for {name}")
 
@@ -282,7 +285,7 @@ def _union(members: list[Any]) -> Any:
 
 # From plain data to structs.
 
-_MESSAGE = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<where>.*)`)?", re.DOTALL)
+_MESSAGE = re.compile(r"(?P<what>.*?)(?: - at (?P<key>`key` in )?`\$(?P<where>.*)`)?", re.DOTALL)
 _EXPECTED = re.compile(r"Expected `(?P<types>[^`]*)`(?P<bound>.*?)(?:, got .*)?", re.DOTALL)
 
 
@@ -313,6 +316,9 @@ def _error(message: str, data: Any, kind: type, path: str) -> ConfigurationError
     expected = _EXPECTED.fullmatch(found["what"]) if found else None
     given = _at(data, where)
     setting = (path + where) if path else where.removeprefix(".")
+    if found and found["key"]:
+        given = next((key for key in given if not isinstance(key, str)), given)
+        setting = f"a key of {setting}"
     if expected is not None:
         words = [_WORDS.get(name, name) for name in expected["types"].split(" | ")]
         names = " or ".join(word for word in words if word != "null")

@@ -38,7 +38,7 @@ class Delivery:
         self.moved_at = time.monotonic()
         """When the sink last took something, by the monotonic clock."""
         self.abandoned = False
-        """Whether a send was given up, so that its batch may still be in use."""
+        """Whether a send did not come to its end, so that a thread may still use its batch."""
         self._name = name
         self._sink = sink
         self._one_by_one: bool = getattr(sink, "one_by_one", False)
@@ -103,6 +103,7 @@ class Delivery:
             with scope:
                 await self._sink.send(batch)
         except Retryable as problem:
+            self.abandoned = True  # the sink may have given up waiting for its thread
             return problem
         except Rejected as problem:
             rest = batch.rest()
@@ -113,6 +114,7 @@ class Delivery:
         except BaseException as error:
             if not survivable(error):
                 raise
+            self.abandoned = True
             self.drop(self._failed_part(batch), ERROR, error)
         else:
             if scope.cancelled_caught:

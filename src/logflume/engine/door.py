@@ -239,7 +239,7 @@ class Door:
     @property
     def _many(self) -> bool:
         """Whether enough have gathered to end a rest."""
-        return len(self.queue) >= 4 * self._pace.few
+        return len(self.queue) >= self._pace.enough
 
     def _rouse(self) -> None:
         """Wake the pump. Under the lock."""

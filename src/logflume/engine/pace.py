@@ -23,11 +23,13 @@ SLOWLY_NS = 20_000
 class Pace:
     """Watches what comes through a door that lets at most `most` in without a look."""
 
-    __slots__ = ("_came_ns", "burst", "few", "now")
+    __slots__ = ("_came_ns", "burst", "enough", "few", "now")
 
     def __init__(self, most: int) -> None:
         self.burst = max(1, min(BURST, most))
         self.few = min(FEW, self.burst)
+        # They end a rest of the pump: before a small door is full.
+        self.enough = max(1, min(4 * self.few, most))
         self.now = self.burst
         self._came_ns = 0
 

@@ -30,7 +30,7 @@ from .ledger import describe
 from .news import tell_on_stderr
 from .plan import Source
 from .processing import Processing, stages_of
-from .reload import SHUTDOWN_TIMEOUT, Configured
+from .reload import PROCESSOR_TIMEOUT, SHUTDOWN_TIMEOUT, Configured
 from .route import Route, coerced
 from .routes import Routes
 from .run import Run
@@ -73,7 +73,7 @@ class Pipeline:
         capacity: int = 65_536,
         shutdown_timeout: float = SHUTDOWN_TIMEOUT,
         block_timeout: float = 1.0,
-        processor_timeout: float = 5.0,
+        processor_timeout: float = PROCESSOR_TIMEOUT,
     ) -> None:
         positive("Pipeline.capacity", capacity, whole=True)
         positive("Pipeline.shutdown_timeout", shutdown_timeout, zero=True)
@@ -83,7 +83,7 @@ class Pipeline:
         self._shutdown_timeout = shutdown_timeout
         self._block_timeout = block_timeout
         self._processing = Processing(stages_of(redact, processors), processor_timeout)
-        root, named = parse_spec(os.environ.get("LOGFLUME_LEVEL", ""))
+        root, named = self._levels_around()
         if level is not None:
             root = parse_level(level, "Pipeline.level")
         self.thresholds = Thresholds(root or INFO, named)
@@ -97,6 +97,10 @@ class Pipeline:
         for sink in sinks:
             self.add(sink)
         self.configured = Configured(self)
+
+    def _levels_around(self) -> tuple[Level | None, dict[str, Level]]:
+        """Return what the environment says of levels."""
+        return parse_spec(os.environ.get("LOGFLUME_LEVEL", ""))
 
     @property
     def _phase(self) -> str:

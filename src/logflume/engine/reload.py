@@ -31,6 +31,7 @@ __all__ = ["Configured"]
 T = TypeVar("T")
 
 SHUTDOWN_TIMEOUT = 5.0
+PROCESSOR_TIMEOUT = 5.0
 
 LOOK = 1.0
 """Seconds after which whoever waits looks whether somebody will answer."""
@@ -170,7 +171,7 @@ class Configured:
         parts = plan.processors if isinstance(redact, bool) else (redact, *plan.processors)
         processors = _matched(parts, list(self._processors))
         stages = [processor for _, processor in processors]
-        timeout = plan.settings.get("processor_timeout", self._pipeline._processing.timeout)
+        timeout = plan.settings.get("processor_timeout", PROCESSOR_TIMEOUT)
         return _Changes(
             plan,
             routes,

@@ -12,7 +12,7 @@ import stat
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -45,7 +45,8 @@ class Terms:
 
     `fsync` is True where each batch goes to the disk, `durable` where files do sooner or later.
     `tell` says what went wrong without loss; `rotated` is called with each rotated file; `later`
-    has something done in another thread; `lock` makes a lock where `sync` comes from another one.
+    has something done in another thread; `lock` makes a lock where `sync` comes from another one;
+    `turn_at` keeps other sinks of this process off a file.
     """
 
     mode: int = 0o600
@@ -59,6 +60,7 @@ class Terms:
     rotated: Callable[[Family, Path], None] = _nothing
     later: Callable[[Callable[[], None]], Any] = lambda job: job()
     lock: Callable[[], Any] = nullcontext
+    turn_at: Callable[[Path], AbstractContextManager[Any]] = lambda path: nullcontext()
 
 
 class Output:
@@ -84,6 +86,7 @@ class Output:
         self._due = 0.0
         self._floor = 0.0
         self._lock = SideLock(family.path, terms.mode) if terms.shared else None
+        self._turn: AbstractContextManager[Any] | None = None
 
     # Everything here raises OSError where the system refuses.
 
@@ -131,8 +134,13 @@ class Output:
             return done, error
         return done, None
 
-    def _alone(self) -> Any:
-        return nullcontext() if self._lock is None else self._lock.held()
+    def _alone(self) -> AbstractContextManager[Any]:
+        """Return what keeps others off the file: other processes, or other sinks of this one."""
+        if self._lock is not None:
+            return self._lock.held()
+        if self._turn is None:
+            self._turn = self._terms.turn_at(self.path)
+        return self._turn
 
     # The file itself.
 

@@ -22,14 +22,15 @@ MOST_REFUSED = 1_000
 """Files of one family that are tried again before the next start."""
 
 PAUSE = 0.05
-"""Seconds until a lock that another process holds is asked for again."""
+"""Seconds until a lock that somebody else holds is asked for again."""
 
 
 class Upkeep:
     """Compresses rotated files and deletes what retention gives up. Nothing here raises.
 
     `is_open` says which files are still written to, `tell` is told what went wrong, `stop` says
-    that there is no more time: what is not compressed then is left for the next `tidy`.
+    that there is no more time: what is not compressed then is left for the next `tidy`. `in_turn`
+    does something to a file while no other sink of this process does, or nothing after `stop`.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Upkeep:
         is_open: Callable[[Path], bool],
         tell: Callable[[str], None],
         stop: Callable[[], bool],
+        in_turn: Callable[[Path, Callable[[], None]], None],
     ) -> None:
         self._retention = retention
         self._compression = compression
@@ -53,6 +55,7 @@ class Upkeep:
         self._tell = tell
         self._stop = stop
         self._refused: dict[Path, list[Path]] = {}  # what could not be compressed, by its family
+        self._in_turn = in_turn
 
     def tidy(self, family: Family, left: Sequence[Path]) -> None:
         """Mend what a crash left, compress what is left over, and let retention have its way.
@@ -95,10 +98,9 @@ class Upkeep:
                 return
 
     def _alone(self, family: Family, work: Callable[[], None]) -> None:
-        """Do something while no other process does it for the same file."""
+        """Do something while nobody else does it for the same file."""
         if not self._shared:
-            if not self._stop():
-                work()
+            self._in_turn(family.path, work)
             return
         lock = SideLock(family.path, self._mode, "upkeep")
         try:

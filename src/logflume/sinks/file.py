@@ -24,6 +24,7 @@ from ..errors import ConfigurationError, PipelineError, Rejected, Retryable
 from ..protocols import SinkBatch
 from ..record import Record
 from ..setting import positive
+from ._turns import turn_at
 
 # What files are made of is imported where a sink is made, and only what that one needs: together it
 # takes as long as all of logflume, and most programs begin with a console. Never in a pipeline's
@@ -144,6 +145,7 @@ class File:
             follow=self._rotation is None and self._template is None,
             tell=self._tell,
             lock=threading.Lock,
+            turn_at=turn_at,
         )
         self._max_open = max_open
         self._wrap: Callable[..., Any] = wrap
@@ -279,6 +281,7 @@ class File:
             is_open=self._is_open,
             tell=self._tell,
             stop=self._stop.is_set,
+            in_turn=self._in_turn,
         )
 
     def _forget(self) -> None:
@@ -333,6 +336,9 @@ class File:
     def _after_rotation(self, family: Family, path: Path) -> None:
         if self._upkeep is not None:
             self._later(self._upkeep.rotated, family, path)
+
+    def _in_turn(self, path: Path, work: Callable[[], None]) -> None:
+        turn_at(path, "upkeep").do(work, self._stop.is_set)
 
     def _later(self, work: Callable[..., None], *args: Any) -> None:
         assert self._upkeep_worker is not None
