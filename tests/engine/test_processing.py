@@ -425,8 +425,10 @@ async def test_any_callable_that_redacts_sees_what_processors_log() -> None:
         sink,
         redact=lambda record: record.replace(message=record.message.replace("hunter2", "***")),
         processors=[chatty],
-    ):
+    ) as pipeline:
         log.info("hello hunter2")
+        for _ in range(2):
+            await pipeline.flush(5)
     assert sink.messages == ["hello ***", "***"]
 
 

@@ -239,9 +239,7 @@ class Pipeline:
     def _claim(self) -> None:
         with self._lock:
             if self._state != _NEW:
-                raise PipelineError(
-                    f"this pipeline is {self._phase}: each is opened once; make another one"
-                )
+                raise PipelineError(f"this pipeline is {self._phase}: it opens once; make another")
             self._state = _OPEN
 
     def start_thread(self) -> None:
@@ -347,10 +345,8 @@ class Pipeline:
         return route.name
 
     def remove(self, route_id: str, /) -> None:
-        """Remove a route; what it holds is still delivered. From any thread.
-
-        What was logged a moment before may still be at the door, and no longer reaches it: flush
-        first where that matters.
+        """Remove a route; what it holds is still delivered, but not what is still at the door:
+        flush first where that matters. From any thread.
 
         Raises:
             ConfigurationError: there is no such route.
