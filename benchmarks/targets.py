@@ -88,20 +88,29 @@ def _ratios(result: Result) -> Iterator[Verdict]:
 
 def _local(result: Result) -> Iterator[Verdict]:
     """Redaction is part of the plain file's row: what it costs is that row against the bare one."""
-    plain, bare = _measured(result, "plain file, JSON"), _measured(result, "without redaction")
-    promise = f"local: redaction costs at most {REDACTION} %"
-    if plain is None or bare is None:
-        yield Verdict(promise, "", None)
-    else:
-        more = (plain.median("ns") / bare.median("ns") - 1) * 100
-        yield Verdict(promise, f"{more:+.0f} %", more <= REDACTION)
-    rotated = _measured(result, "rotation and zstd")
-    promise = f"local: rotation and zstd cost at most {ROTATION} % over a plain file"
-    if plain is None or rotated is None:
-        yield Verdict(promise, "", None)
-    else:
-        more = (rotated.median("ns") / plain.median("ns") - 1) * 100
-        yield Verdict(promise, f"{more:+.0f} %", more <= ROTATION)
+    yield _more(
+        result,
+        "plain file, JSON",
+        "without redaction",
+        f"redaction costs at most {REDACTION} %",
+        REDACTION,
+    )
+    yield _more(
+        result,
+        "rotation and zstd",
+        "plain file, JSON",
+        f"rotation and zstd cost at most {ROTATION} % over a plain file",
+        ROTATION,
+    )
+
+
+def _more(result: Result, name: str, base: str, promise: str, most: int) -> Verdict:
+    ours, theirs = _measured(result, name), _measured(result, base)
+    promise = f"local: {promise}"
+    if ours is None or theirs is None:
+        return Verdict(promise, "", None)
+    more = (ours.median("ns") / theirs.median("ns") - 1) * 100
+    return Verdict(promise, f"{more:+.0f} %", more <= most)
 
 
 def _below(result: Result) -> Iterator[Verdict]:

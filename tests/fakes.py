@@ -6,6 +6,7 @@ Everything awaits on the pipeline's loop; what they saw may be read from any thr
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -25,6 +26,7 @@ __all__ = [
     "Slow",
     "Unopenable",
     "may_block",
+    "unmeasured",
 ]
 
 
@@ -36,6 +38,11 @@ def may_block() -> Iterator[None]:
         yield
     finally:
         guard._skip.value = False
+
+
+def unmeasured() -> dict[str, str]:
+    """Return the environment without coverage, which loads modules and opens files of its own."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
 
 
 class Collect:

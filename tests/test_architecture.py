@@ -13,12 +13,13 @@ for types count, too.
 from __future__ import annotations
 
 import ast
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.fakes import unmeasured
 
 SRC = Path(__file__).parents[1] / "src" / "logflume"
 MODULES = sorted(SRC.rglob("*.py"))
@@ -206,15 +207,13 @@ def test_a_module_is_short_enough_to_be_read(path: Path) -> None:
 
 def test_importing_logflume_loads_no_optional_dependency() -> None:
     code = "import sys, logflume; print(*sys.modules)"
-    # Unless coverage is measured, which loads things of its own.
-    env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         timeout=60,
         check=True,
-        env=env,
+        env=unmeasured(),
     )
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert (

@@ -26,6 +26,7 @@ from hypothesis import given, settings
 from logflume import ConfigurationError
 from logflume.files.compression import PARTIAL_SUFFIX, Compression, compression_of, recover
 from logflume.files.formats import FORMATS
+from tests.fakes import unmeasured
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="files of POSIX")
 
@@ -375,15 +376,13 @@ def test_a_crash_at_any_step_keeps_one_of_both_whole(tmp_path: Path) -> None:
         (tmp_path / str(number)).mkdir()
         (tmp_path / str(number) / NAME).write_bytes(LINES)
     code = CRASH.format(root=str(Path(__file__).parents[2]), folder=str(tmp_path))
-    # Not with coverage, whose own files would be counted among the steps.
-    env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         timeout=60,
         check=True,
-        env=env,
+        env=unmeasured(),
     )
     codes = list(map(int, done.stdout.split()))
     crashed = codes.count(9)
