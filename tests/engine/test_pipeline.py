@@ -451,3 +451,53 @@ def test_an_option_that_neither_route_nor_sink_knows_is_refused(
     """Naming it, and what is accepted."""
     with pytest.raises(ConfigurationError, match=r"option: got .*; accepted: "):
         Pipeline().add(sink, **options)
+
+
+# Routes that leave.
+
+
+async def test_what_was_logged_before_a_removal_is_delivered() -> None:
+    """It may still be at the door then; what is logged afterwards is not for the route."""
+    sink = Collect()
+    async with Pipeline() as pipeline:
+        for n in range(3):
+            route_id = pipeline.add(sink, name="mine") if not n else pipeline.add(Collect("other"))
+            log.info("before {n}", n=n)
+            pipeline.remove(route_id)
+            log.info("after {n}", n=n)
+    assert sink.messages == ["before 0"]
+    assert sink.closed == 1
+
+
+async def test_a_route_may_take_the_name_of_one_that_leaves() -> None:
+    """The one that leaves gets nothing of what is logged afterwards."""
+    old, new = Collect(), Collect()
+    async with Pipeline(Route(old, name="it")) as pipeline:
+        await log.ainfo("old")
+        pipeline.remove("it")
+        pipeline.add(new, name="it")
+        await log.ainfo("new")
+    assert old.messages == ["old"]
+    assert new.messages[-1] == "new"
+
+
+def test_a_script_may_remove_a_route_at_once() -> None:
+    """From another thread than the loop's, and before the loop is up."""
+    taken: list[list[str]] = [[] for _ in range(20)]
+    with Pipeline():
+        for n, mine in enumerate(taken):
+            callback = log.add_callback(lambda record, mine=mine: mine.append(record["message"]))
+            log.info("record {n}", n=n)
+            log.remove_callback(callback)
+            log.info("too late")
+    assert [mine[-1] for mine in taken] == [f"record {n}" for n in range(20)]
+
+
+async def test_a_route_that_is_removed_before_it_opens_is_never_opened() -> None:
+    """Nothing was logged for it."""
+    sink = Collect()
+    pipeline = Pipeline(Route(sink, name="it"))
+    pipeline.remove("it")
+    async with pipeline:
+        await log.ainfo("m")
+    assert sink.opened == 0

@@ -24,6 +24,7 @@ from ..protocols import Processor
 from ..setting import positive
 from ..stats import FlushReport, Stats
 from . import current
+from . import route as routing
 from .backend import in_loop, load_asyncio
 from .door import Door
 from .ledger import describe
@@ -31,7 +32,7 @@ from .news import tell_on_stderr
 from .plan import Source
 from .processing import Processing, stages_of
 from .reload import PROCESSOR_TIMEOUT, SHUTDOWN_TIMEOUT, Configured
-from .route import Route, coerced
+from .route import Route
 from .routes import Routes
 from .run import Run
 
@@ -335,7 +336,7 @@ class Pipeline:
         known = inspect.signature(Route).parameters
         of_sink = {name: option for name, option in route_options.items() if name not in known}
         if of_sink:
-            sink = coerced(sink, **of_sink)
+            sink = routing.coerce(sink, **of_sink)
             route_options = {k: v for k, v in route_options.items() if k not in of_sink}
         return self._adopt(Route(sink, **route_options), strict="name" in route_options)
 
@@ -345,8 +346,7 @@ class Pipeline:
         return route.name
 
     def remove(self, route_id: str, /) -> None:
-        """Remove a route; what it holds is still delivered, but not what is still at the door:
-        flush first where that matters. From any thread.
+        """Remove a route; what was logged before is still delivered to it. From any thread.
 
         Raises:
             ConfigurationError: there is no such route.

@@ -59,19 +59,14 @@ def _only_sinks(given: object, /, **options: Any) -> Sink:
     raise ConfigurationError.of("sink", given, "a sink: an object with open, send and aclose")
 
 
-_coerce: Callable[..., Sink] = _only_sinks
+coerce: Callable[..., Sink] = _only_sinks
 
 
-def adopt_coercion(coerce: Callable[..., Sink]) -> None:
+def adopt_coercion(function: Callable[..., Sink]) -> None:
     """Say what makes sinks of paths, streams and callables, with the sink's options: called by the
     package of sinks, which the engine does not know."""
-    global _coerce
-    _coerce = coerce
-
-
-def coerced(given: object, /, **options: Any) -> Sink:
-    """Make a sink of what somebody gave for one."""
-    return _coerce(given, **options)
+    global coerce
+    coerce = function
 
 
 class Route:
@@ -112,7 +107,7 @@ class Route:
         overflow: str | None = None,
         patience: float = 1.0,
     ) -> None:
-        self.sink: Sink = _coerce(sink)
+        self.sink: Sink = coerce(sink)
         given = {
             "level": level,
             "filter": filter,
@@ -180,6 +175,7 @@ class Route:
         self._delivery: Delivery | None = None
         self._hurry_to = 0
         self._stalled_at = -1.0
+        self._until_ns: int | None = None
 
     def _new_buffer(self, slack: int) -> Buffer:
         most_bytes = self.buffer_bytes * (2 if slack else 1)
@@ -262,7 +258,8 @@ class Route:
     def _pick(self, chunk: Chunk) -> list[int] | None:
         """Return the positions of the records this route wants; None for all."""
         no = self.level.no
-        if chunk.lowest >= no and self.filter is None and not chunk.special:
+        all_pass = self.filter is None and self._until_ns is None
+        if chunk.lowest >= no and all_pass and not chunk.special:
             return None
         name, accepts = self.name, self._accepts
         picked = [
@@ -272,7 +269,13 @@ class Route:
         ]
         return None if len(picked) == len(chunk.records) else picked
 
+    def leave(self) -> None:
+        """Take nothing from now on but what was logged before."""
+        self._until_ns = time.time_ns()
+
     def _accepts(self, record: Record) -> bool:
+        if self._until_ns is not None and record.time_ns > self._until_ns:
+            return False
         if self.filter is None:
             return True
         try:

@@ -32,12 +32,23 @@ class Routes:
     def start_over(self) -> None:
         """Take another lock: after a fork, the old one may be held by a thread that is gone."""
         self._lock = threading.Lock()
+        self._leaving: tuple[Route, ...] = ()
 
     def __iter__(self) -> Iterator[Route]:
         return iter(self._all)
 
     def __contains__(self, route: Route) -> bool:
-        return route in self._all
+        return route in self.everyone
+
+    @property
+    def everyone(self) -> tuple[Route, ...]:
+        """All routes, and those that are leaving."""
+        return (*self._all, *self._leaving)
+
+    @property
+    def leaving(self) -> tuple[Route, ...]:
+        """Routes that were taken out, but are still offered what was logged before that."""
+        return self._leaving
 
     @property
     def names(self) -> list[str]:
@@ -63,12 +74,24 @@ class Routes:
             self._count_encoders()
 
     def discard(self, name: str) -> Route | None:
-        """Take a route out and return it; None if there is none of this name."""
+        """Take a route out and return it; None if there is none of this name.
+
+        It is leaving from now on: its name is free, and it is offered no more than what was logged
+        so far, until `forget`.
+        """
         with self._lock:
             found = next((route for route in self._all if route.name == name), None)
-            self._all = tuple(route for route in self._all if route is not found)
-            self._count_encoders()
+            if found is not None:
+                found.leave()
+                self._all = tuple(route for route in self._all if route is not found)
+                self._leaving = (*self._leaving, found)
         return found
+
+    def forget(self, route: Route) -> None:
+        """Offer a route that is leaving nothing more."""
+        with self._lock:
+            self._leaving = tuple(other for other in self._leaving if other is not route)
+            self._count_encoders()
 
     def promise(
         self, new: Sequence[Route], attach: Callable[[Route], None], leaving: Sequence[Route]
@@ -110,24 +133,24 @@ class Routes:
             self._count_encoders()
 
     def _count_encoders(self) -> None:
-        encoders = [route.encoder for route in self._all if route.encoder is not None]
+        encoders = [route.encoder for route in self.everyone if route.encoder is not None]
         self._shared = frozenset(e for e in encoders if encoders.count(e) > 1)
         # A quarter of what the records may wait for in the route that is most in a hurry.
         self.rest = min([0.05, *(route.batch.max_age / 4 for route in self._all)])
 
     def wants_level(self, level_no: int) -> bool:
         """Whether any route may take a record of this level."""
-        return any(route.level.no <= level_no for route in self._all)
+        return any(route.level.no <= level_no for route in self.everyone)
 
     def want(self, record: Record) -> bool:
         """Whether any route takes this record."""
-        return any(route.wants(record) for route in self._all)
+        return any(route.wants(record) for route in self.everyone)
 
     def offer(self, records: list[Record], lowest: int = 0, *, special: bool = True) -> None:
         """Offer records to every route. On the loop only; never waits. See `Chunk`."""
         chunk = Chunk(records, self._scratch, lowest, special, self._shared)
         try:
-            for route in self._all:
+            for route in self.everyone if self._leaving else self._all:
                 route.offer(chunk)
         finally:
             chunk.release()

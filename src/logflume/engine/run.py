@@ -108,8 +108,10 @@ class Run:
                 async with anyio.create_task_group() as tasks:
                     self._tasks = tasks
                     self._gate.watch_in(tasks)
-                    for route in self._routes:
+                    for route in self._routes.everyone:
                         self._begin(route)
+                    for route in self._routes.leaving:
+                        self.stop(route)
                     tasks.start_soon(protect_from_interrupts(self._pump.run))
                     tasks.start_soon(protect_from_interrupts(self._announcer.run))
                     tasks.start_soon(protect_from_interrupts(errands.run), tasks)
@@ -136,7 +138,7 @@ class Run:
         with anyio.move_on_after(shutdown_timeout):
             await self.progress.until(lambda: self._pump.is_done)
             self._announcer.tell()
-            for route in self._routes:
+            for route in self._routes.everyone:
                 self._begin(route)  # one added a moment ago may not have begun
                 route.close()
             await self.progress.until(lambda: not self._serving)
@@ -151,7 +153,7 @@ class Run:
         pipeline was opened in a task that nobody waited for: no shield holds against that.
         """
         self.door.close()
-        for route in self._routes:
+        for route in self._routes.everyone:
             route.lose_rest()
         lost = self.door.abandon(SHUTDOWN)
         if lost:
@@ -173,9 +175,22 @@ class Run:
             self.errands.ask(self._serve_new, (route,))
 
     def stop(self, route: Route) -> None:
-        """Let a route that was removed settle what it holds, and end; from any thread."""
+        """Let a route that was removed have what was logged before, settle it, and end; from any
+        thread."""
+        goal = self.door.accepted
+        if self.door.settled < goal:
+            if self.errands is not None:  # else when it opens
+                self.errands.ask(self._let_go, (route, goal), lambda: self._routes.forget(route))
+            return
+        self._routes.forget(route)
         if self.here is not None:
             self.here.call(route.close)
+
+    async def _let_go(self, route: Route, goal: int) -> None:
+        self.door.hurry()
+        await self.progress.until(lambda: self.door.settled >= goal or self._pump.is_done)
+        self._routes.forget(route)
+        route.close()
 
     def _begin(self, route: Route) -> None:
         # Also one that was removed meanwhile, if it was offered records before.
