@@ -21,6 +21,7 @@ import pytest
 
 from logflume.sinks import File
 from tests.disk import batch_of
+from tests.fakes import unmeasured
 
 KILLS = int(os.environ.get("LOGFLUME_KILLS", "20"))
 
@@ -51,6 +52,7 @@ def killed_child(path: Path, first: int, moment: float) -> int:
         [sys.executable, "-c", CHILD, str(path), str(first), repr(SETTINGS)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        env=unmeasured(),
     )
     assert child.stdout is not None
     assert child.stdout.readline() == b"open\n", child.communicate()[1]
