@@ -129,7 +129,7 @@ def _unfold(found: Any) -> tuple[dict[str, Any], Extra]:
     """Return the context and the extra of a call that has one from the start."""
     if type(found) is tuple:
         return found
-    return found, Extra(origins=found.origins)
+    return found, Extra(origins=found.origins, span=found.span)
 
 
 def refresh_thresholds() -> None:
