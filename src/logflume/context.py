@@ -98,8 +98,12 @@ class context:  # noqa: N801 - reads as a statement: `with context(request_id=..
 
 
 def traced(span: Span | None, fields: dict[str, Any]) -> context:
-    """Return a block of a span as well, which the records under it show beside their fields."""
-    block = context(**fields)
+    """Return a block of a span as well, which the records under it show beside their fields.
+
+    The fields are taken as they are: nobody changes them, or what is in them.
+    """
+    block = context()
+    block._fields = fields
     block._span = span
     return block
 

@@ -68,10 +68,11 @@ class Access:
         self._excluded = frozenset(path for path in paths if path[-1] != "*")
         self._excluded_below = tuple(path[:-1] for path in paths if path[-1] == "*")
         self._query = frozenset(_listed("query", query))
-        self.headers = _header_names("headers", headers)
-        self.response_headers = _header_names("response_headers", response_headers)
+        self._headers = _header_names("headers", headers)
+        self._response_headers = _header_names("response_headers", response_headers)
+        self.names_any = bool(self._query or self._headers or self._response_headers)
         self._choose = fields
-        self.wanted = {b"traceparent", b"user-agent", *self.headers}
+        self.wanted = {b"traceparent", b"user-agent"}
         if self.request_id_header is not None:
             self.wanted.add(self.request_id_header)
 
@@ -88,8 +89,16 @@ class Access:
         except Exception:
             return level_of_status(status)
 
-    def query_of(self, scope: dict[str, Any]) -> dict[str, Any]:
-        """Return the query parameters that were named, without what is secret in them."""
+    def named(self, scope: dict[str, Any], response_headers: Any) -> dict[str, Any]:
+        """Return the query parameters and headers that the settings name, as fields."""
+        found = {
+            "query": self._query_of(scope),
+            "headers": _headers_of(scope.get("headers", ()), self._headers),
+            "response_headers": _headers_of(response_headers, self._response_headers),
+        }
+        return {name: values for name, values in found.items() if values}
+
+    def _query_of(self, scope: dict[str, Any]) -> dict[str, Any]:
         query = scope.get("query_string", b"")
         if not self._query or not query:
             return {}
@@ -98,19 +107,6 @@ class Access:
         except ValueError:  # more than that
             return {}
         return _redacted(pair for pair in pairs if pair[0] in self._query)
-
-    def headers_of(
-        self, found: Iterable[tuple[bytes, bytes]], wanted: frozenset[bytes]
-    ) -> dict[str, Any]:
-        """Return the headers that were named, without what is secret in them."""
-        if not wanted:
-            return {}
-        named = ((bytes(name).lower(), value) for name, value in found)
-        return _redacted(
-            (name.decode("latin-1"), bytes(value).decode("latin-1"))
-            for name, value in named
-            if name in wanted
-        )
 
     def chosen(self, fields: dict[str, Any], scope: dict[str, Any]) -> dict[str, Any] | None:
         """Return what the hook makes of an access record's fields; all of them if it fails."""
@@ -121,6 +117,17 @@ class Access:
             return None if chosen is None else snapshot_fields(dict(chosen))
         except Exception as error:
             return {**fields, "logflume.fields_error": type_name(error)}
+
+
+def _headers_of(found: Iterable[tuple[bytes, bytes]], wanted: frozenset[bytes]) -> dict[str, Any]:
+    if not wanted:
+        return {}
+    named = ((bytes(name).lower(), value) for name, value in found)
+    return _redacted(
+        (name.decode("latin-1"), bytes(value).decode("latin-1"))
+        for name, value in named
+        if name in wanted
+    )
 
 
 def _redacted(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:

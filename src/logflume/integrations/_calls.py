@@ -93,9 +93,9 @@ class Call:
         return fields, span_from(traceparent) if traceparent else None
 
     def _make_id(self) -> str:
+        make = self.access.new_request_id
         try:
-            made = self.access.new_request_id()
-            if request_id_from(made.encode()):
+            if make is not new_request_id and request_id_from((made := make()).encode()):
                 return made
         except Exception:  # it must not cost the request
             pass
@@ -157,13 +157,8 @@ class Call:
             fields["user_agent"] = self.user_agent
         level, message = self._summary(outcome, fields)
         access = self.access
-        headers = self.asgi.get("headers", ())
-        named = {
-            "query": access.query_of(self.asgi),
-            "headers": access.headers_of(headers, access.headers),
-            "response_headers": access.headers_of(self.response_headers, access.response_headers),
-        }
-        fields.update((name, values) for name, values in named.items() if values)
+        if access.names_any:
+            fields.update(access.named(self.asgi, self.response_headers))
         chosen = access.chosen(fields, self.asgi)
         if chosen is not None:
             least = _LEAST.get(outcome, level)
