@@ -290,6 +290,7 @@ async def test_hypercorn_serves_it_on_every_backend(anyio_backend_name: str) -> 
     )
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
+        listener.listen()  # who connects before the server is up waits
         port = listener.getsockname()[1]
         config.bind = [f"fd://{listener.detach()}"]
     config.loglevel = "CRITICAL"
