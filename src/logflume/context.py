@@ -25,15 +25,16 @@ class Inside(dict[str, Any]):
 
     Inside a sink or callback, records captured here carry the routes they came from: that is how
     a record that a sink logs never comes back to the same sink. Inside a request that is part of
-    a trace, they carry its span.
+    a trace, they carry its span. They hold `plain`, the same fields in a dict of no other kind.
     """
 
-    __slots__ = ("origins", "span")
+    __slots__ = ("origins", "plain", "span")
 
     def __init__(
         self, fields: dict[str, Any], origins: frozenset[str], span: Span | None = None
     ) -> None:
         super().__init__(fields)
+        self.plain = fields
         self.origins = origins
         self.span = span
 

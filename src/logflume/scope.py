@@ -124,11 +124,15 @@ class Scope:
         if self._left_out:
             fields["fields_left_out"] = self._left_out
         fields["duration_ms"] = self.until(perf_counter_ns())
-        if _current.get() is self:
+        home = self._home
+        del self._home  # which holds this scope
+        if _current.get() is not self:
+            home.run(emit, fields)
+            return
+        try:
             emit(fields)
+        finally:
             _current.set(self._outer)
-        else:
-            self._home.run(emit, fields)
 
     def until(self, ns: int) -> float:
         """Return the milliseconds from its start to a time of `time.perf_counter_ns()`."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextvars
+import copy
 import gc
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -460,6 +462,86 @@ async def test_the_route_is_known_as_soon_as_the_router_has_chosen() -> None:
     assert current_context() == {}
 
 
+async def test_routes_of_nested_mounts_are_joined() -> None:
+    """Whether a router names the mount, or only takes its part off the path."""
+
+    class Mount:
+        path = "/t/{tenant}"
+        routes = ()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope["route"] = Mount()
+        scope.update({"root_path": "/t/acme"})
+        scope.update({"root_path": "/t/acme/api"})
+        scope.update({"route": "/items/{item}"})
+        await respond(send)
+
+    with captured() as taken:
+        await call(app_of(app), scope_of("/t/acme/api/items/3"))
+    assert access(taken).fields["route"] == "/t/{tenant}/api/items/{item}"
+
+
+async def test_copies_of_the_asgi_scope_are_plain() -> None:
+    """Other middlewares may copy it as they like, in any way."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        for copied in (copy.copy(scope), copy.deepcopy(scope), dict(scope), scope | {}):
+            assert copied == scope
+            copied["route"] = "/elsewhere"
+        await respond(send)
+
+    with captured() as taken:
+        await call(app_of(app), scope_of())
+    assert "route" not in access(taken).fields
+
+
+async def test_headers_may_be_any_iterable() -> None:
+    """What the app gives is read once."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await respond(send, headers=[])
+        start = {"type": "http.response.start", "status": 200}
+        await send({**start, "headers": (pair for pair in [(b"a", b"b")])})
+
+    with captured() as taken:
+        sent = await call(app_of(app, request_id_header=None, response_headers=["a"]), scope_of())
+    assert sent[-1]["headers"] == [(b"a", b"b")]
+    assert access(taken).fields["response_headers"] == {"a": "b"}
+
+
+async def test_an_app_that_keeps_to_no_protocol_is_not_disturbed() -> None:
+    """What cannot be made sense of is the server's to refuse."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await respond(send, status="OK", headers=[("a", "b")])  # type: ignore[arg-type]
+
+    with captured() as taken:
+        sent = await call(app_of(app, response_headers=["a"]), scope_of())
+    assert sent[0]["status"] == "OK"
+    assert len(taken.records) == 1
+    assert current_context() == {}
+
+
+async def test_a_request_leaves_nothing_to_the_garbage_collector() -> None:
+    """No cycles: what a request held is free when it ends."""
+    seen: list[weakref.ref[Any]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(weakref.ref(send.__self__))
+        with logflume.scope("inner") as inner:
+            assert logflume.scope() is inner
+        await respond(send)
+
+    with captured():
+        gc.collect()
+        gc.disable()
+        try:
+            await call(app_of(app), scope_of())
+            assert seen[0]() is None
+        finally:
+            gc.enable()
+
+
 async def test_a_second_middleware_below_does_nothing() -> None:
     """One request, one access record, one id."""
     with captured() as taken:
@@ -500,9 +582,6 @@ def _step(coroutine: Any) -> None:
         coroutine.send(None)
     except StopIteration:
         pass
-
-
-WEBSOCKET: Any = {"kind": "websocket"}
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:

@@ -40,6 +40,7 @@ class Call:
     """What requests and websockets have in common: context, scope and end."""
 
     __slots__ = (
+        "__weakref__",
         "_blocks", "_extra_headers", "_id", "_receive", "_send", "access", "asgi", "bytes_in",
         "bytes_out", "excluded", "gone", "path", "record", "response_headers", "started", "status",
         "user_agent",
@@ -55,7 +56,7 @@ class Call:
         self.bytes_in = self.bytes_out = 0
         self.gone = False
         self.user_agent: str | None = None
-        self.response_headers: Any = ()
+        self.response_headers: list[tuple[bytes, bytes]] = []
         path = scope.get("path", "")
         self.path = path if len(path) <= _LONGEST else f"{path[:_LONGEST]}..."
         self.excluded = access.excludes(path)
@@ -115,15 +116,19 @@ class Call:
 
     def end(self, error: BaseException | None) -> None:
         """Log an unhandled exception and the record of the call, and leave its context."""
-        outcome = self._outcome(error)
-        if outcome == "failed":
-            where = "{method} {path}" if "method" in self.asgi else "websocket {path}"
-            self.access.logger.opt(exception=error).error(
-                f"Unhandled {{error}} in {where}", error=type_name(error)
-            )
-        self.record.end(lambda gathered: self._log(outcome, gathered))
+        try:
+            outcome = self._outcome(error)
+            if outcome == "failed":
+                where = "{method} {path}" if "method" in self.asgi else "websocket {path}"
+                self.access.logger.opt(exception=error).error(
+                    f"Unhandled {{error}} in {where}", error=type_name(error)
+                )
+            self.record.end(lambda gathered: self._log(outcome, gathered))
+        except Exception as trouble:  # an app that keeps to no protocol; its affair with the server
+            self.access.logger.error("No record of {path}", error=type_name(trouble))
         for block in reversed(self._blocks):
             block.__exit__(None, None, None)
+        self.asgi.forget()
 
     def _outcome(self, error: BaseException | None) -> str:
         if error is None:
@@ -165,13 +170,16 @@ class Call:
             level = level if level.no >= least.no else least
             log_with(access.logger, level, message, (), chosen, PLAIN, False)
 
-    def _with_id(self, message: Message) -> Message:
-        """Return a message with the header of the request's id, unless the app sent it itself."""
-        headers = message.get("headers") or ()
-        self.response_headers = headers
+    def _take_start(self, message: Message) -> Message:
+        """Read the start of a response; return it with the header of the request's id, unless the
+        app sent that itself."""
+        status = message.get("status")
+        if isinstance(status, int):
+            self.status = status
+        headers = self.response_headers = list(message.get("headers") or ())
         own = self.access.request_id_header
-        if own is None or any(bytes(name).lower() == own for name, _ in headers):
-            return message
+        if own is None or any(name.lower() == own for name, _ in headers):
+            return {**message, "headers": headers}
         return {**message, "headers": [*headers, *self._extra_headers]}
 
 
@@ -201,8 +209,7 @@ class Request(Call):
             if not message.get("more_body", False):
                 self.done_ns = perf_counter_ns()
         elif kind == "http.response.start":
-            self.status = message["status"]
-            message = self._with_id(message)
+            message = self._take_start(message)
         elif kind in _BY_THE_SERVER and not message.get("more_body", False):
             self.bytes_out += _content_length(self.response_headers)
             self.done_ns = perf_counter_ns()
@@ -231,7 +238,7 @@ class Request(Call):
 
 def _content_length(headers: Any) -> int:
     for name, value in headers:
-        if bytes(name).lower() == b"content-length" and bytes(value).isdigit():
+        if name.lower() == b"content-length" and value.isdigit():
             return int(value)
     return 0
 
@@ -265,7 +272,7 @@ class Connection(Call):
             self.bytes_out += _size(message)
         elif kind == "websocket.accept":
             self.opened = True
-            message = self._with_id(message)
+            message = self._take_start(message)
             if not self.excluded:
                 self.access.logger.info("websocket {path} opened", path=self.path)
         elif kind == "websocket.close":
@@ -274,8 +281,7 @@ class Connection(Call):
             elif self.code is None:
                 self.code = message.get("code") or 1000
         elif kind == "websocket.http.response.start":
-            self.status = message["status"]
-            message = self._with_id(message)
+            message = self._take_start(message)
         return self._send(message)
 
     @property

@@ -18,13 +18,21 @@ class RoutedScope(dict[str, Any]):
     Copies of it are plain dicts: behind a middleware that makes one, routes stay unknown.
     """
 
-    __slots__ = ("_found", "_last", "_prefix")
+    __slots__ = ("_found", "_last", "_mount", "_prefix")
 
     def __init__(self, scope: Any, found: Callable[[str], None]) -> None:
         super().__init__(scope)
         self._found = found
         self._last: str | None = None
+        self._mount: Any = None
         self._prefix = ""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return dict, (dict(self),)
+
+    def forget(self) -> None:
+        """Look no longer: the call is over."""
+        self._found = _nobody
 
     def __setitem__(self, key: str, value: Any) -> None:
         super().__setitem__(key, value)
@@ -42,13 +50,13 @@ class RoutedScope(dict[str, Any]):
             self._look()
 
     def _enter(self, before: str, after: str) -> None:
-        mount = self.get("route")
-        template = template_of(mount) if _is_mount(mount) else after.removeprefix(before)
-        self._prefix += template or ""
+        mount, self._mount = self._mount, None
+        self._prefix += template_of(mount) or after.removeprefix(before)
 
     def _look(self) -> None:
         route = self.get("route")
-        if _is_mount(route):
+        if hasattr(route, "routes"):  # a mount: the router says next what it takes off the path
+            self._mount = route
             return
         template = _with_routers(self, route)
         if template is not None:
@@ -64,8 +72,8 @@ def template_of(route: Any) -> str | None:
     return path if isinstance(path, str) else None
 
 
-def _is_mount(route: Any) -> bool:
-    return hasattr(route, "routes")
+def _nobody(template: str) -> None:
+    """Who is told of routes when a call is over."""
 
 
 def _with_routers(scope: RoutedScope, route: Any) -> str | None:
