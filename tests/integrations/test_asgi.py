@@ -280,6 +280,8 @@ async def test_a_hook_chooses_the_fields() -> None:
         chosen = app_of(hello, fields=lambda fields, scope: {**fields, "path": scope["path"] * 2})
         await call(chosen, scope_of("/x"))
         assert taken.last.call_fields.items() >= {"status": 200, "path": "/x/x"}.items()
+        await call(app_of(hello, fields=lambda fields, scope: {}), scope_of("/x"))
+        assert taken.last.message == "GET /x 200"
         await call(app_of(hello, fields=lambda fields, scope: None), scope_of())
         assert taken.last.logger == "app"
         await call(app_of(hello, fields=lambda fields, scope: fields["no"]), scope_of())
@@ -299,6 +301,7 @@ async def test_an_unhandled_exception_is_logged_once_and_goes_on() -> None:
     failure, last = taken.records
     assert failure.exception.message == "wrong"  # type: ignore[union-attr]
     assert failure.message == "Unhandled ValueError in GET /x"
+    assert (failure.logger, last.logger) == ("access.error", "access")
     assert failure.fields["request_id"] == last.fields["request_id"] == "r1"
     assert last.exception is None
     assert (last.level.name, last.fields["status"], last.fields["outcome"]) == (
@@ -629,7 +632,7 @@ async def test_a_websocket_that_is_refused_has_a_status() -> None:
         await call(app_of(app), scope_of("/ws", "websocket"))
     (record,) = taken.records
     assert (record.level.name, record.fields["status"]) == ("WARNING", 403)
-    assert record.message == "websocket /ws refused"
+    assert record.message == "websocket /ws refused 403"
 
 
 async def test_a_websocket_s_unhandled_exception_is_logged_once() -> None:

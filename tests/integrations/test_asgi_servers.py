@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import runpy
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -39,6 +42,7 @@ def serving(app: Any, loop: str = "asyncio") -> Iterator[str]:
     """Run an app under uvicorn, in a thread, on a free port; give its address."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
+    listener.listen(2_048)  # who connects before the server is up waits
     config = uvicorn.Config(app, loop=loop, log_config=None, access_log=False, lifespan="on")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -309,3 +313,27 @@ async def test_hypercorn_serves_it_on_every_backend(anyio_backend_name: str) -> 
     assert {record.fields["route"] for record in sink.records} == {"/items/{item}"}
     assert {record.fields["request_id"] for record in sink.records} == {"r3"}
     assert sink.closed == 1
+
+
+def test_the_example_of_a_service_logs_as_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One access record per request in the file; the rest on the console, with the context."""
+    monkeypatch.chdir(tmp_path)
+    example = Path(__file__).parents[2] / "examples" / "fastapi_service.py"
+    names = runpy.run_path(str(example), run_name="fastapi_service")
+    with serving(names["app"]) as address:
+        for path in ("/health", "/orders/7", "/orders/0", "/orders/13"):
+            httpx.get(f"http://{address}{path}", headers={"x-customer": "eve"}, trust_env=False)
+    lines = (tmp_path / "logs" / "requests.jsonl").read_text(encoding="utf-8").splitlines()
+    shown = [json.loads(line)["fields"] for line in lines]
+    assert [(s["path"], s["status"], s["customer"]) for s in shown] == [
+        ("/orders/7", 200, "eve"),
+        ("/orders/0", 404, "eve"),
+        ("/orders/13", 500, "eve"),
+    ]
+    assert shown[0]["mail_count"] == shown[0]["db_count"] == 1
+    told = capsys.readouterr().err
+    assert "Order 7 found for eve" in told
+    assert "the stock is in disorder" in told
+    assert "Closing the stock" in told

@@ -56,6 +56,7 @@ class Access:
         if fields is not None and not callable(fields):
             raise _wrong("fields", fields, "a callable of fields and scope, or None")
         self.logger = get_logger(logger) if isinstance(logger, str) else logger
+        self.errors = get_logger(f"{self.logger.name}.error", **self.logger._bound)
         self.request_id_header: bytes | None = None
         if request_id_header is not None:
             (self.request_id_header,) = _header_names("request_id_header", [request_id_header])

@@ -120,12 +120,12 @@ class Call:
             outcome = self._outcome(error)
             if outcome == "failed":
                 where = "{method} {path}" if "method" in self.asgi else "websocket {path}"
-                self.access.logger.opt(exception=error).error(
+                self.access.errors.opt(exception=error).error(
                     f"Unhandled {{error}} in {where}", error=type_name(error)
                 )
             self.record.end(lambda gathered: self._log(outcome, gathered))
         except Exception as trouble:  # an app that keeps to no protocol; its affair with the server
-            self.access.logger.error("No record of {path}", error=type_name(trouble))
+            self.access.errors.error("No record of {path}", error=type_name(trouble))
         for block in reversed(self._blocks):
             block.__exit__(None, None, None)
         self.asgi.forget()
@@ -148,24 +148,29 @@ class Call:
         """Whether all was sent that the protocol asks for."""
         raise NotImplementedError
 
-    def _summary(self, outcome: str, fields: dict[str, Any]) -> tuple[Level, str]:
-        """Add what only this kind of call has; return the record's level and message."""
+    def _summary(
+        self, own: dict[str, Any], outcome: str, total_ms: float
+    ) -> tuple[Level, str, str]:
+        """Add what only this kind of call has to its own fields; return the record's level and
+        message, and the field that the message tells."""
         raise NotImplementedError
 
-    def _log(self, outcome: str, fields: dict[str, Any]) -> None:
+    def _log(self, outcome: str, gathered: dict[str, Any]) -> None:
         if self.excluded:
             return
-        fields["bytes_in"] = self.bytes_in
-        fields["bytes_out"] = self.bytes_out
-        fields["outcome"] = outcome
-        if self.user_agent is not None:
-            fields["user_agent"] = self.user_agent
-        level, message = self._summary(outcome, fields)
         access = self.access
+        own: dict[str, Any] = {}
+        level, message, told = self._summary(own, outcome, gathered["duration_ms"])
+        own["bytes_in"] = self.bytes_in
+        own["bytes_out"] = self.bytes_out
+        own["outcome"] = outcome
+        if self.user_agent is not None:
+            own["user_agent"] = self.user_agent
         if access.names_any:
-            fields.update(access.named(self.asgi, self.response_headers))
-        chosen = access.chosen(fields, self.asgi)
+            own |= access.named(self.asgi, self.response_headers)
+        chosen = access.chosen({**own, **gathered, **own}, self.asgi)  # its own first, and last
         if chosen is not None:
+            chosen.setdefault(told, own[told])
             least = _LEAST.get(outcome, level)
             level = level if level.no >= least.no else least
             log_with(access.logger, level, message, (), chosen, PLAIN, False)
@@ -220,20 +225,24 @@ class Request(Call):
         """Whether the last part of the body was sent."""
         return bool(self.done_ns)
 
-    def _summary(self, outcome: str, fields: dict[str, Any]) -> tuple[Level, str]:
+    def _summary(
+        self, own: dict[str, Any], outcome: str, total_ms: float
+    ) -> tuple[Level, str, str]:
         status = self.status
         if status is None and outcome in ("failed", "incomplete"):
             status = 500  # which the server sends then
-        if self.asgi.get("method") == "HEAD":
-            fields["bytes_out"] = 0
+        if status is not None:
+            own["status"] = status
+        own["duration_ms"] = total_ms
         if self.done_ns:
             # Up to the last byte: background tasks are not what the client waited for.
-            fields["total_ms"] = fields["duration_ms"]
-            fields["duration_ms"] = self.record.until(self.done_ns)
+            own["duration_ms"] = self.record.until(self.done_ns)
+            own["total_ms"] = total_ms
+        if self.asgi.get("method") == "HEAD":
+            self.bytes_out = 0  # whatever the app gave, the server sends no body
         if status is None:
-            return INFO, "{method} {path} {outcome}"
-        fields["status"] = status
-        return self.access.level_of(status), "{method} {path} {status}"
+            return INFO, "{method} {path} {outcome}", "outcome"
+        return self.access.level_of(status), "{method} {path} {status}", "status"
 
 
 def _content_length(headers: Any) -> int:
@@ -289,16 +298,22 @@ class Connection(Call):
         """Whether it was closed, by whomever, or refused."""
         return self.code is not None or self.status is not None
 
-    def _summary(self, outcome: str, fields: dict[str, Any]) -> tuple[Level, str]:
-        fields["messages_in"] = self.messages_in
-        fields["messages_out"] = self.messages_out
+    def _summary(
+        self, own: dict[str, Any], outcome: str, total_ms: float
+    ) -> tuple[Level, str, str]:
+        level, message, told = INFO, "websocket {path} {outcome}", "outcome"
         if not self.opened and self.status is not None:
-            fields["status"] = self.status
-            return self.access.level_of(self.status), "websocket {path} refused"
-        if self.code is None:
-            return INFO, "websocket {path} {outcome}"
-        fields["close_code"] = self.code
-        return _level_of_code(self.code), "websocket {path} closed {close_code}"
+            own["status"] = self.status
+            level = self.access.level_of(self.status)
+            message, told = "websocket {path} refused {status}", "status"
+        elif self.code is not None:
+            own["close_code"] = self.code
+            level = _level_of_code(self.code)
+            message, told = "websocket {path} closed {close_code}", "close_code"
+        own["duration_ms"] = total_ms
+        own["messages_in"] = self.messages_in
+        own["messages_out"] = self.messages_out
+        return level, message, told
 
 
 def _size(message: Message) -> int:

@@ -41,7 +41,8 @@ class LoggingMiddleware:
     Websockets have a record when they are accepted, and one at their end, with `close_code` (or
     the `status` they were refused with), `messages_in` and `messages_out`.
 
-    - `logger`: the one of these records, or its name.
+    - `logger`: the one of these records, or its name. Unhandled exceptions are logged by the
+      logger below it: `access.error`.
     - `request_id_header`: where a client may give its own id of 1 to 128 characters
       `A-Za-z0-9._:=/+@-`, and where the response gives it back. Any other is replaced by what
       `new_request_id` returns. None: always a new one, and no header.
@@ -51,7 +52,7 @@ class LoggingMiddleware:
     - `query`, `headers`, `response_headers`: the names of those that are logged; no others are.
       Secrets in them are redacted here, even if the pipeline does not redact.
     - `fields`: a function of the record's fields and the ASGI scope, which returns the fields to
-      log; None for no record. If it fails, all are logged.
+      log; None for no record. What the message tells stays. If it fails, all are logged.
 
     Around the whole app, it sees the response that the framework makes of an exception, too:
 
