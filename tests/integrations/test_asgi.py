@@ -15,7 +15,7 @@ import anyio.to_thread
 import pytest
 
 import logflume
-from logflume import ConfigurationError, Pipeline, context, current_context, get_logger
+from logflume import ConfigurationError, Pipeline, Record, context, current_context, get_logger
 from logflume.integrations.asgi import LoggingMiddleware, lifespan
 from logflume.level import DEBUG
 from tests.fakes import Collect
@@ -208,6 +208,26 @@ async def test_a_traceparent_that_is_not_valid_is_ignored(given: str) -> None:
     assert taken.records[0].trace_id is None
 
 
+async def test_a_span_of_the_app_s_own_goes_before_the_caller_s() -> None:
+    """It is the nearer one, as OpenTelemetry says; outside of it, the request's counts."""
+    spans: list[tuple[int, int] | None] = [(1, 2), None]
+
+    class Spans:
+        inline = True
+
+        def current_span(self) -> tuple[int, int] | None:
+            return spans.pop(0) if spans else None
+
+        def __call__(self, record: Record) -> Record:
+            return record
+
+    sink = Collect()
+    async with Pipeline(sink, processors=[Spans()]):
+        await call(app_of(hello), scope_of(traceparent=TRACEPARENT, x_request_id="r1"))
+    assert [record.trace_id for record in sink.records] == [f"{1:032x}", TRACE_ID]
+    assert {record.fields["request_id"] for record in sink.records} == {"r1"}
+
+
 async def test_later_versions_of_traceparent_are_read_as_far_as_known() -> None:
     """Section 4: other versions may say more."""
     with captured() as taken:
@@ -385,6 +405,29 @@ async def test_the_end_of_a_connection_after_the_response_is_none() -> None:
     with captured() as taken:
         await call(app_of(app), scope_of(), {"type": "http.disconnect"})
     assert access(taken).fields["outcome"] == "ok"
+
+
+async def test_bodies_that_are_not_sent_are_not_counted() -> None:
+    """A server sends none in answer to HEAD, whatever the app gives."""
+    scope = scope_of()
+    scope["method"] = "HEAD"
+    with captured() as taken:
+        await call(app_of(hello), scope)
+    assert access(taken).fields["bytes_out"] == 0
+
+
+@pytest.mark.parametrize("kind", ["http.response.pathsend", "http.response.zerocopysend"])
+async def test_files_that_the_server_reads_count_by_their_header(kind: str) -> None:
+    """ASGI's extensions: the app sends a path or a file, and no body."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"Content-Length", b"1234")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": kind, "path": "/srv/file"})
+
+    with captured() as taken:
+        await call(app_of(app), scope_of())
+    assert access(taken).fields.items() >= {"bytes_out": 1234, "outcome": "ok"}.items()
 
 
 async def test_background_work_counts_apart() -> None:
