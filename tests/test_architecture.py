@@ -213,6 +213,7 @@ def test_importing_logflume_loads_no_optional_dependency() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
+    assert "logflume.integrations" not in done.stdout  # imported by who wants one
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert (
         loaded & {"httpx", "zstandard", "trio", "uvloop", "pytest", "tomllib", "watchfiles"}

@@ -337,3 +337,18 @@ def test_the_example_of_a_service_logs_as_it_says(
     assert "Order 7 found for eve" in told
     assert "the stock is in disorder" in told
     assert "Closing the stock" in told
+
+
+def test_it_may_be_one_of_the_framework_s_own_middlewares() -> None:
+    """Below the framework's own handling of errors: the same records, but no id in the 500."""
+    sink = Collect()
+    app = shop()
+    app.router.lifespan_context = lifespan(Pipeline(sink))
+    app.add_middleware(LoggingMiddleware, exclude=["/stream"])
+    with serving(app) as address:
+        assert httpx.get(f"http://{address}/stream", trust_env=False).status_code == 200
+        assert httpx.get(f"http://{address}/boom", trust_env=False).status_code == 500
+    *parts, failure, last = sink.records
+    assert [record.message for record in parts] == ["part"] * 3
+    assert failure.exception is not None
+    assert last.fields.items() >= {"status": 500, "outcome": "failed", "route": "/boom"}.items()
