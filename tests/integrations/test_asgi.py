@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import copy
 import gc
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -373,6 +374,50 @@ async def test_a_cancelled_request_is_logged_and_no_failure() -> None:
     assert current_context() == {}
 
 
+@pytest.mark.parametrize("moment", range(7))
+async def test_wherever_a_request_is_cancelled_it_has_one_record(moment: int) -> None:
+    """At every await of a streamed response: one record, with all that was added, and no context
+    left behind."""
+
+    async def here(number: int) -> None:
+        if number == moment:
+            cancel.cancel()
+        await anyio.lowlevel.checkpoint()
+
+    async def parts() -> AsyncGenerator[bytes, None]:
+        for number in (2, 3, 4):
+            await here(number)
+            yield b"x"
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        logflume.scope().add(seen=True)
+        try:
+            await here(0)
+            await send({"type": "http.response.start", "status": 200})
+            with logflume.scope().timer("stream"), context(step="stream"):
+                await here(1)
+                async with contextlib.aclosing(parts()) as stream:
+                    async for part in stream:
+                        body = {"type": "http.response.body", "body": part, "more_body": True}
+                        await send(body)
+            await here(5)
+            await send({"type": "http.response.body"})
+            await here(6)
+        finally:
+            logflume.scope().add(cleaned_up=True)
+
+    with captured() as taken, anyio.CancelScope() as cancel:
+        await call(app_of(app), scope_of(x_request_id="r1"))
+    assert cancel.cancelled_caught
+    shown = access(taken).fields
+    assert shown.items() >= {"request_id": "r1", "seen": True, "cleaned_up": True}.items()
+    assert shown["outcome"] == "cancelled"
+    assert shown.get("stream_count", 0) == (moment > 0)
+    assert shown["bytes_out"] == min(max(moment - 2, 0), 3)
+    assert "step" not in shown
+    assert current_context() == {}
+
+
 async def test_a_client_that_leaves_is_told_from_a_failure() -> None:
     """Whether the app returns or raises for it, nothing is unhandled."""
 
@@ -733,9 +778,8 @@ async def test_a_thousand_requests_at_once_never_mix() -> None:
 
 async def test_lifespan_opens_the_pipeline_around_the_app_s_own() -> None:
     """What the app's own lifespan logs is delivered; its state is passed on."""
-    from contextlib import asynccontextmanager
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def own(app: Any) -> AsyncIterator[dict[str, str]]:
         log.info("start", app=app)
         yield {"db": "open"}
