@@ -22,7 +22,7 @@ PAGES: dict[str, tuple[str, str, list[Any]]] = {
         "logflume",
         [
             *("get_logger", "log", "Logger", "context", "current_context", "Level"),
-            *("register_level", "enable", "disable"),
+            *("scope", "Scope", "register_level", "enable", "disable"),
         ],
     ),
     "pipelines": ("Pipelines and routes", "logflume", ["Pipeline", "Route", "Batch", "Retry"]),
@@ -75,6 +75,7 @@ INTERNAL = {  # what the parts of the engine say to each other
         "wants",
     },
     "Record": {"bare", "origins"},
+    "Scope": {"end", "until"},
     "SinkBatch": {"rest", "without"},
 }
 SETTINGS_ONLY = {"Route"}  # made by users, called by the pipeline alone

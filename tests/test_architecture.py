@@ -8,6 +8,8 @@ for types count, too.
     files                      L0, each other: blocking file work without loops or threads
     L2  engine, sinks          L0, L1, anyio (sinks: files, too); the engine knows plug-ins only
                                through protocols
+    L4  integrations           what `logflume` exports, by way of its modules; no framework, or
+                               only where it is opened
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from tests.fakes import unmeasured
 SRC = Path(__file__).parents[1] / "src" / "logflume"
 MODULES = sorted(SRC.rglob("*.py"))
 
-CALL_SITE = {"capture", "catch", "lazy", "logger"}
+CALL_SITE = {"capture", "catch", "lazy", "logger", "scope"}
 
 L0 = {
     "context",
@@ -47,6 +49,7 @@ L0 = {
 }
 ENCODERS, PROCESSORS, SINKS = "encoders", "processors", "sinks"
 CONFIG = "config"
+INTEGRATIONS = "integrations"
 FILES = "files"
 PLUG_INS = (ENCODERS, PROCESSORS, SINKS)
 
@@ -81,6 +84,7 @@ OUTSIDE = {  # what each part may import beside the standard library
     "engine": {"anyio"},
     SINKS: {"anyio", "aiofiles", "rich"},
     CONFIG: {"msgspec", "watchfiles"},
+    INTEGRATIONS: set(),
 }
 
 MOST_LINES = 450
@@ -156,6 +160,7 @@ def test_a_module_imports_only_what_its_layer_allows(path: Path) -> None:
         "engine": {"L0", "logger", "engine"},
         SINKS: {"L0", ENCODERS, FILES, "engine", SINKS},
         CONFIG: {"L0", "logger", ENCODERS, PROCESSORS, "engine", SINKS, CONFIG},
+        INTEGRATIONS: {"L0", "logger", "engine", INTEGRATIONS},
     }[part]
     if path.name == "__init__.py":
         allowed = allowed | {part}
@@ -215,6 +220,7 @@ def test_importing_logflume_loads_no_optional_dependency() -> None:
         check=True,
         env=unmeasured(),
     )
+    assert "logflume.integrations" not in done.stdout  # imported by who wants one
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert (
         loaded & {"httpx", "zstandard", "trio", "uvloop", "pytest", "tomllib", "watchfiles"}

@@ -11,7 +11,7 @@ import anyio.to_thread
 import pytest
 
 from logflume import context, current_context, get_logger
-from logflume.context import Inside, _context, enter_origins
+from logflume.context import Inside, _context, enter_origins, traced
 from tests.intake import captured
 
 
@@ -209,3 +209,18 @@ def test_a_plain_thread_begins_with_nothing() -> None:
         thread.start()
         thread.join()
     assert seen == [{}]
+
+
+def test_a_block_of_a_span_gives_it_to_the_records_under_it() -> None:
+    """Inner blocks keep the span, its end takes it away, and it is no field."""
+    log = get_logger("t")
+    with captured() as taken:
+        with traced((1, 2), {"request": "r"}):
+            log.info("in")
+            with context(user="alice"):
+                log.error("deeper")
+        log.info("out")
+    ids = [(record.trace_id, record.span_id) for record in taken.records]
+    assert ids == [(f"{1:032x}", f"{2:016x}")] * 2 + [(None, None)]
+    assert taken.records[1].fields == {"request": "r", "user": "alice"}
+    assert current_context() == {}

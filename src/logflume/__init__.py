@@ -26,6 +26,7 @@ from .level import Level, register_level
 from .logger import Logger, disable, enable, get_logger
 from .protocols import Encoder, Processor, Sink, SinkBatch
 from .record import Record
+from .scope import Scope, scope
 from .stats import Counts, FlushReport, RouteCounts, Stats
 from .theme import Theme
 
@@ -49,6 +50,7 @@ __all__ = [
     "Retryable",
     "Route",
     "RouteCounts",
+    "Scope",
     "Sink",
     "SinkBatch",
     "Stats",
@@ -63,6 +65,7 @@ __all__ = [
     "log",
     "processors",
     "register_level",
+    "scope",
     "sinks",
 ]
 

@@ -28,6 +28,7 @@ from .record import Extra, Record
 from .snapshot import SCALARS, safe_str, snapshot_args, snapshot_fields, type_name
 
 if TYPE_CHECKING:
+    from .context import Inside
     from .protocols import Intake
 
 __all__ = [
@@ -119,8 +120,10 @@ def _context_with(current_span: CurrentSpan) -> Callable[[], Any]:
             span = None
         if span is None:
             return context
-        origins = nowhere if type(context) is dict else context.origins  # type: ignore[attr-defined]
-        return context, Extra(None, origins, False, span)
+        if type(context) is dict:
+            return context, Extra(None, nowhere, False, span)
+        inside = cast("Inside", context)
+        return inside.plain, Extra(None, inside.origins, False, span)
 
     return get_context
 
@@ -129,7 +132,7 @@ def _unfold(found: Any) -> tuple[dict[str, Any], Extra]:
     """Return the context and the extra of a call that has one from the start."""
     if type(found) is tuple:
         return found
-    return found, Extra(origins=found.origins)
+    return found.plain, Extra(origins=found.origins, span=found.span)
 
 
 def refresh_thresholds() -> None:

@@ -9,27 +9,38 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias
 
 from .snapshot import snapshot_fields
 
 __all__ = ["context", "current_context"]
 
 
-class Inside(dict[str, Any]):
-    """A context inside a sink or callback: records captured here carry the routes they came from.
+Span: TypeAlias = tuple[int, int]
+"""A trace id and a span id."""
 
-    That is how a record that a sink logs never comes back to the same sink.
+
+class Inside(dict[str, Any]):
+    """A context with more than fields, for what only few records have.
+
+    Inside a sink or callback, records captured here carry the routes they came from: that is how
+    a record that a sink logs never comes back to the same sink. Inside a request that is part of
+    a trace, they carry its span. They hold `plain`, the same fields in a dict of no other kind.
     """
 
-    __slots__ = ("origins",)
+    __slots__ = ("origins", "plain", "span")
 
-    def __init__(self, fields: dict[str, Any], origins: frozenset[str]) -> None:
+    def __init__(
+        self, fields: dict[str, Any], origins: frozenset[str], span: Span | None = None
+    ) -> None:
         super().__init__(fields)
+        self.plain = fields
         self.origins = origins
+        self.span = span
 
 
 _EMPTY: dict[str, Any] = {}
+_NOWHERE: frozenset[str] = frozenset()
 _context: ContextVar[dict[str, Any]] = ContextVar("logflume.context", default=_EMPTY)
 get_context = _context.get
 
@@ -63,10 +74,11 @@ class context:  # noqa: N801 - reads as a statement: `with context(request_id=..
     the task that entered it.
     """
 
-    __slots__ = ("_fields",)
+    __slots__ = ("_fields", "_span")
 
     def __init__(self, /, **fields: Any) -> None:
         self._fields = snapshot_fields(fields)
+        self._span: Span | None = None
 
     def __enter__(self) -> None:
         base, blocks = _unwind()
@@ -86,6 +98,17 @@ class context:  # noqa: N801 - reads as a statement: `with context(request_id=..
         # Entered in another Context (PEP 567): there is nothing of ours to undo in this one.
 
 
+def traced(span: Span | None, fields: dict[str, Any]) -> context:
+    """Return a block of a span as well, which the records under it show beside their fields.
+
+    The fields are taken as they are: nobody changes them, or what is in them.
+    """
+    block = context()
+    block._fields = fields
+    block._span = span
+    return block
+
+
 def _unwind() -> tuple[dict[str, Any], tuple[context, ...]]:
     """Return the fields of the task without any blocks, and the blocks it is in."""
     current = _context.get()
@@ -99,9 +122,13 @@ def _wind(base: dict[str, Any], blocks: tuple[context, ...]) -> None:
     merged = base
     if blocks:
         merged = dict(base)
+        origins, span = _NOWHERE, None
+        if isinstance(base, Inside):
+            origins, span = base.origins, base.span
         for block in blocks:
             merged.update(block._fields)
-        if isinstance(base, Inside):
-            merged = Inside(merged, base.origins)
+            span = block._span or span
+        if origins or span is not None:
+            merged = Inside(merged, origins, span)
     _context.set(merged)
     _blocks.set((merged, base, blocks))

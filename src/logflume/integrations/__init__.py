@@ -1,0 +1,1 @@
+"""Where logflume meets other frameworks: one public module for each, imported by who wants it."""

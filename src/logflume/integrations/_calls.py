@@ -1,0 +1,328 @@
+"""One call of an ASGI app, watched: an HTTP request or a websocket (ASGI 3, HTTP & WebSocket 2.5).
+
+A call counts what passes through its `receive` and `send`, and logs the one record of it at the
+end. Nothing is held back or changed, but for the header with the request's id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from time import perf_counter_ns
+from typing import Any, TypeAlias
+
+from ..capture import PLAIN, log_with
+from ..context import context, traced
+from ..level import ERROR, INFO, WARNING, Level
+from ..scope import Scope, is_failure
+from ..snapshot import type_name
+from ._access import Access
+from ._route import RoutedScope
+from ._trace import new_request_id, request_id_from, span_from
+
+__all__ = ["MARK", "App", "Connection", "Message", "Receive", "Request", "Send"]
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+App: TypeAlias = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+MARK = "logflume.request_id"
+"""The key in an ASGI scope by which another middleware sees that the call is watched already."""
+
+_LONGEST = 1_024
+_GONE = {"ClientDisconnect", "ClientDisconnected", "WebSocketDisconnect"}
+_BY_THE_SERVER = {"http.response.pathsend", "http.response.zerocopysend"}
+"""ASGI's extensions: the server reads the file, the app says only how long it is."""
+_LEAST = {"failed": ERROR, "cancelled": WARNING, "incomplete": WARNING}
+
+
+class Call:
+    """What requests and websockets have in common: context, scope and end."""
+
+    __slots__ = (
+        "__weakref__",
+        "_blocks", "_extra_headers", "_id", "_receive", "_send", "access", "asgi", "bytes_in",
+        "bytes_out", "excluded", "gone", "path", "record", "response_headers", "started", "status",
+        "user_agent",
+    )  # fmt: skip
+
+    def __init__(
+        self, access: Access, scope: MutableMapping[str, Any], receive: Receive, send: Send
+    ) -> None:
+        self.access = access
+        self._receive = receive
+        self._send = send
+        self.status: int | None = None
+        self.bytes_in = self.bytes_out = 0
+        self.gone = False
+        self.user_agent: str | None = None
+        self.response_headers: list[tuple[bytes, bytes]] = []
+        path = scope.get("path", "")
+        self.path = path if len(path) <= _LONGEST else f"{path[:_LONGEST]}..."
+        self.excluded = access.excludes(path)
+        self.asgi = RoutedScope(scope, self._take_route)
+        fields, span = self._identity()
+        self.asgi[MARK] = self._id
+        self._extra_headers: tuple[tuple[bytes, bytes], ...] = ()
+        if access.request_id_header is not None:
+            self._extra_headers = ((access.request_id_header, self._id.encode("latin-1")),)
+        self._blocks = [traced(span, fields)]
+        self.record = Scope("", access.logger, INFO, {})
+
+    def _identity(self) -> tuple[dict[str, Any], tuple[int, int] | None]:
+        """Return the fields that all records of the call have, and the span it comes from."""
+        given: dict[bytes, bytes] = {}
+        wanted = self.access.wanted
+        for name, value in self.asgi.get("headers", ()):
+            if name in wanted:
+                # Twice the same is nothing to rely on: which one did whom mean?
+                given[name] = value if name not in given else b""
+        header, traceparent = self.access.request_id_header, given.get(b"traceparent")
+        request_id = request_id_from(given[header]) if header in given else None
+        self._id = request_id or self._make_id()
+        agent = given.get(b"user-agent")
+        if agent:
+            self.user_agent = agent[:_LONGEST].decode("latin-1")
+        fields = {"request_id": self._id}
+        method = self.asgi.get("method")
+        if method is not None:
+            fields["method"] = method
+        fields["path"] = self.path
+        client = self.asgi.get("client")
+        if client:
+            fields["client"] = client[0]
+        return fields, span_from(traceparent) if traceparent else None
+
+    def _make_id(self) -> str:
+        make = self.access.new_request_id
+        try:
+            if make is not new_request_id and request_id_from((made := make()).encode()):
+                return made
+        except Exception:  # it must not cost the request
+            pass
+        return new_request_id()
+
+    def _take_route(self, template: str) -> None:
+        """Add the route to the context, in the task where the router runs, before the handler."""
+        block = context(route=template)
+        block.__enter__()
+        self._blocks.append(block)
+        self.record.add(route=template)
+
+    def begin(self) -> None:
+        """Enter the call's context and scope."""
+        self._blocks[0].__enter__()
+        self.record.__enter__()
+
+    def end(self, error: BaseException | None) -> None:
+        """Log an unhandled exception and the record of the call, and leave its context."""
+        try:
+            outcome = self._outcome(error)
+            if outcome == "failed":
+                where = "{method} {path}" if "method" in self.asgi else "websocket {path}"
+                self.access.errors.opt(exception=error).error(
+                    f"Unhandled {{error}} in {where}", error=type_name(error)
+                )
+            self.record.end(lambda gathered: self._log(outcome, gathered))
+        except Exception as trouble:  # an app that keeps to no protocol; its affair with the server
+            self.access.errors.error("No record of {path}", error=type_name(trouble))
+        for block in reversed(self._blocks):
+            block.__exit__(None, None, None)
+        self.asgi.forget()
+
+    def _outcome(self, error: BaseException | None) -> str:
+        if error is None:
+            if self.gone:
+                return "disconnected"
+            return "ok" if self.is_complete else "incomplete"
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        if type_name(error) in _GONE or (self.gone and isinstance(error, OSError)):
+            return "disconnected"
+        if is_failure(error):
+            return "failed"
+        return "disconnected" if self.gone else "cancelled"
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all was sent that the protocol asks for."""
+        raise NotImplementedError
+
+    def _summary(
+        self, own: dict[str, Any], outcome: str, total_ms: float
+    ) -> tuple[Level, str, str]:
+        """Add what only this kind of call has to its own fields; return the record's level and
+        message, and the field that the message tells."""
+        raise NotImplementedError
+
+    def _log(self, outcome: str, gathered: dict[str, Any]) -> None:
+        if self.excluded:
+            return
+        access = self.access
+        own: dict[str, Any] = {}
+        level, message, told = self._summary(own, outcome, gathered["duration_ms"])
+        own["bytes_in"] = self.bytes_in
+        own["bytes_out"] = self.bytes_out
+        own["outcome"] = outcome
+        if self.user_agent is not None:
+            own["user_agent"] = self.user_agent
+        if access.names_any:
+            own |= access.named(self.asgi, self.response_headers)
+        chosen = access.chosen({**own, **gathered, **own}, self.asgi)  # its own first, and last
+        if chosen is not None:
+            chosen.setdefault(told, own[told])
+            least = _LEAST.get(outcome, level)
+            level = level if level.no >= least.no else least
+            log_with(access.logger, level, message, (), chosen, PLAIN, False)
+
+    def _take_start(self, message: Message) -> Message:
+        """Read the start of a response; return it with the header of the request's id, unless the
+        app sent that itself."""
+        status = message.get("status")
+        if isinstance(status, int):
+            self.status = status
+        headers = self.response_headers = list(message.get("headers") or ())
+        own = self.access.request_id_header
+        if own is None or any(name.lower() == own for name, _ in headers):
+            return {**message, "headers": headers}
+        return {**message, "headers": [*headers, *self._extra_headers]}
+
+
+class Request(Call):
+    """An HTTP request."""
+
+    __slots__ = ("done_ns",)
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.done_ns = 0
+
+    async def receive(self) -> Message:
+        """Pass on what the client sends, counted."""
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self.bytes_in += len(message.get("body") or b"")
+        elif message["type"] == "http.disconnect" and not self.done_ns:
+            self.gone = True
+        return message
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Pass on what the app sends, counted; no coroutine more than without it."""
+        kind = message["type"]
+        if kind == "http.response.body":
+            self.bytes_out += len(message.get("body") or b"")
+            if not message.get("more_body", False):
+                self.done_ns = perf_counter_ns()
+        elif kind == "http.response.start":
+            message = self._take_start(message)
+        elif kind in _BY_THE_SERVER and not message.get("more_body", False):
+            self.bytes_out += _content_length(self.response_headers)
+            self.done_ns = perf_counter_ns()
+        return self._send(message)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the last part of the body was sent."""
+        return bool(self.done_ns)
+
+    def _summary(
+        self, own: dict[str, Any], outcome: str, total_ms: float
+    ) -> tuple[Level, str, str]:
+        status = self.status
+        if status is None and outcome in ("failed", "incomplete"):
+            status = 500  # which the server sends then
+        if status is not None:
+            own["status"] = status
+        own["duration_ms"] = total_ms
+        if self.done_ns:
+            # Up to the last byte: background tasks are not what the client waited for.
+            own["duration_ms"] = self.record.until(self.done_ns)
+            own["total_ms"] = total_ms
+        if self.asgi.get("method") == "HEAD":
+            self.bytes_out = 0  # whatever the app gave, the server sends no body
+        if status is None:
+            return INFO, "{method} {path} {outcome}", "outcome"
+        return self.access.level_of(status), "{method} {path} {status}", "status"
+
+
+def _content_length(headers: Any) -> int:
+    for name, value in headers:
+        if name.lower() == b"content-length" and value.isdigit():
+            return int(value)
+    return 0
+
+
+class Connection(Call):
+    """A websocket."""
+
+    __slots__ = ("code", "messages_in", "messages_out", "opened")
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.messages_in = self.messages_out = 0
+        self.opened = False
+        self.code: int | None = None
+
+    async def receive(self) -> Message:
+        """Pass on what the client sends, counted."""
+        message = await self._receive()
+        if message["type"] == "websocket.receive":
+            self.messages_in += 1
+            self.bytes_in += _size(message)
+        elif message["type"] == "websocket.disconnect" and self.code is None:
+            self.code = message.get("code") or 1005  # RFC 6455, section 7.1.5
+        return message
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Pass on what the app sends, counted."""
+        kind = message["type"]
+        if kind == "websocket.send":
+            self.messages_out += 1
+            self.bytes_out += _size(message)
+        elif kind == "websocket.accept":
+            self.opened = True
+            message = self._take_start(message)
+            if not self.excluded:
+                self.access.logger.info("websocket {path} opened", path=self.path)
+        elif kind == "websocket.close":
+            if not self.opened:
+                self.status = self.status or 403  # ASGI: closed before it was accepted
+            elif self.code is None:
+                self.code = message.get("code") or 1000
+        elif kind == "websocket.http.response.start":
+            message = self._take_start(message)
+        return self._send(message)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it was closed, by whomever, or refused."""
+        return self.code is not None or self.status is not None
+
+    def _summary(
+        self, own: dict[str, Any], outcome: str, total_ms: float
+    ) -> tuple[Level, str, str]:
+        level, message, told = INFO, "websocket {path} {outcome}", "outcome"
+        if not self.opened and self.status is not None:
+            own["status"] = self.status
+            level = self.access.level_of(self.status)
+            message, told = "websocket {path} refused {status}", "status"
+        elif self.code is not None:
+            own["close_code"] = self.code
+            level = _level_of_code(self.code)
+            message, told = "websocket {path} closed {close_code}", "close_code"
+        own["duration_ms"] = total_ms
+        own["messages_in"] = self.messages_in
+        own["messages_out"] = self.messages_out
+        return level, message, told
+
+
+def _size(message: Message) -> int:
+    data = message.get("bytes")
+    return len(data) if data is not None else len((message.get("text") or "").encode())
+
+
+def _level_of_code(code: int) -> Level:
+    """Return ERROR for 1011, WARNING for what the protocol calls an error (RFC 6455, 7.4.1)."""
+    if code == 1011:
+        return ERROR
+    return WARNING if code in (1002, 1003, 1007, 1008, 1009, 1010, 1014, 1015) else INFO
