@@ -8,6 +8,8 @@ for types count, too.
     files                      L0, each other: blocking file work without loops or threads
     L2  engine, sinks          L0, L1, anyio (sinks: files, too); the engine knows plug-ins only
                                through protocols
+    L4  integrations           all below, by way of the modules that `logflume/__init__.py` shows;
+                               what they bridge to is imported when it is used
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ L0 = {
 ENCODERS, PROCESSORS, SINKS = "encoders", "processors", "sinks"
 CONFIG = "config"
 FILES = "files"
+INTEGRATIONS = "integrations"
 PLUG_INS = (ENCODERS, PROCESSORS, SINKS)
 
 LOOPS = {"asyncio", "trio", "uvloop", "sniffio"}
@@ -79,6 +82,7 @@ OUTSIDE = {  # what each part may import beside the standard library
     "engine": {"anyio"},
     SINKS: {"anyio", "aiofiles", "rich"},
     CONFIG: {"msgspec", "watchfiles"},
+    INTEGRATIONS: set(),
 }
 
 MOST_LINES = 450
@@ -154,6 +158,7 @@ def test_a_module_imports_only_what_its_layer_allows(path: Path) -> None:
         "engine": {"L0", "logger", "engine"},
         SINKS: {"L0", ENCODERS, FILES, "engine", SINKS},
         CONFIG: {"L0", "logger", ENCODERS, PROCESSORS, "engine", SINKS, CONFIG},
+        INTEGRATIONS: {"L0", "logger", ENCODERS, PROCESSORS, "engine", SINKS, INTEGRATIONS},
     }[part]
     if path.name == "__init__.py":
         allowed = allowed | {part}
