@@ -182,6 +182,11 @@ class Thresholds:
         self.lowest = min([self.lowest, root.no, *(level.no for level in named.values())])
         self.root, self._named = root, dict(named)
 
+    @property
+    def names(self) -> list[str]:
+        """The names that have a level of their own."""
+        return list(self._named)
+
     def of(self, name: str) -> int:
         """Return the number below which a logger of this name says nothing."""
         named = self._named

@@ -7,5 +7,6 @@ installs nothing.
 from __future__ import annotations
 
 from .handler import Handler
+from .routing import capture
 
-__all__ = ["Handler"]
+__all__ = ["Handler", "capture"]

@@ -63,8 +63,8 @@ class Handler(logging.Handler):
         exclude_loggers: Iterable[str] = (),
         exclude_fields: Iterable[str] = ("color_message",),
     ) -> None:
-        self._excluded = _names("Handler.exclude_loggers", exclude_loggers)
-        self._hidden = _names("Handler.exclude_fields", exclude_fields)
+        self._excluded = names_in("Handler.exclude_loggers", exclude_loggers)
+        self._hidden = names_in("Handler.exclude_fields", exclude_fields)
         self._known: dict[str, _Known] = {}
         self._nested = threading.local()
         super().__init__(number_of(level, "Handler.level"))
@@ -151,7 +151,12 @@ def number_of(level: int | str, setting: str) -> int:
     return parse_level(level, setting).no
 
 
-def _names(setting: str, given: Iterable[str]) -> frozenset[str]:
+def names_in(setting: str, given: Iterable[str]) -> frozenset[str]:
+    """Return names that were given as a list or the like.
+
+    Raises:
+        ConfigurationError: they are no such thing.
+    """
     accepted = "a list of names"
     if isinstance(given, str | bytes) or not isinstance(given, Iterable):
         raise ConfigurationError.of(setting, given, accepted)
