@@ -98,6 +98,16 @@ def test_arguments_stay_apart_from_the_template(given: logging.Logger, taken: Ta
     assert taken.last.message == "bob is [1]"
 
 
+def test_of_a_mapping_only_what_the_template_names_is_kept(
+    given: logging.Logger, taken: Taken
+) -> None:
+    """Servers give all headers and the environment for their access logs: they stay out."""
+    atoms = {"h": "127.0.0.1", "{user-agent}i": "curl", "{aws_secret}e": "hunter2"}
+    given.info('%(h)s "%({user-agent}i)s"', atoms)
+    assert taken.last.args == ({"h": "127.0.0.1", "{user-agent}i": "curl"},)
+    assert taken.last.message == '127.0.0.1 "curl"'
+
+
 class Point:
     def __init__(self) -> None:
         self.x = 1

@@ -8,5 +8,13 @@ from __future__ import annotations
 
 from .handler import Handler
 from .routing import capture
+from .servers import AccessFields, gunicorn_config, hypercorn_config, uvicorn_config
 
-__all__ = ["Handler", "capture"]
+__all__ = [
+    "AccessFields",
+    "Handler",
+    "capture",
+    "gunicorn_config",
+    "hypercorn_config",
+    "uvicorn_config",
+]

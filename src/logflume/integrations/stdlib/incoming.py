@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from _thread import get_ident
+from collections.abc import Mapping
 from types import CodeType
 from typing import Any
 
@@ -22,6 +24,8 @@ _MOST_KEPT = 4_096
 # What every LogRecord has, and what formatters and other parts of `logging` leave in it.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"asctime", "message", "taskName"}
 
+_NAMES = re.compile(r"%\(([^()]*)\)")
+
 _levels: dict[tuple[Any, Any], Level] = {}
 _codes: dict[tuple[Any, Any, Any], CodeType] = {}
 
@@ -36,7 +40,10 @@ def record_from(given: logging.LogRecord, logger: str, hidden: frozenset[str]) -
     template = message if type(message) is str else safe_str(message)
     # `logging` takes the mapping out of `log.info("%(key)s", {...})`.
     raw = given.args if type(given.args) is tuple else (given.args,) if given.args else ()
-    args = snapshot_args(raw)
+    if raw and raw[0] is given.args:
+        args: tuple[Any, ...] = (_named_in(template, raw[0]),)
+    else:
+        args = snapshot_args(raw)
     context, extra = surroundings()
     exception = take_exception(given.exc_info) if given.exc_info else None
     if exception is not None:
@@ -93,6 +100,16 @@ def _fields_of(given: logging.LogRecord, hidden: frozenset[str]) -> dict[str, An
     if given.exc_text and not given.exc_info:  # it came from another process, as text
         fields["exc_text"] = safe_str(given.exc_text)
     return fields
+
+
+def _named_in(template: str, args: Any) -> Any:
+    """Return those of a mapping's items that the template names.
+
+    What servers give for their access logs holds all headers and environment variables.
+    """
+    if not isinstance(args, Mapping):
+        return snapshot(args)
+    return {name: snapshot(args[name]) for name in _NAMES.findall(template) if name in args}
 
 
 def _rendered(
