@@ -6,6 +6,7 @@ import datetime
 import logging
 import logging.config
 import logging.handlers
+import os
 import queue
 import subprocess
 import sys
@@ -411,9 +412,10 @@ def test_what_is_logged_by_taking_a_record_comes_to_an_end(
     assert len(taken.records) < 100
 
 
-async def test_a_sink_s_http_client_makes_no_circles() -> None:
+@pytest.mark.parametrize("name", ["httpx", "httpcore.connection", "urllib3.connectionpool"])
+async def test_a_sink_s_http_client_makes_no_circles(name: str) -> None:
     """What httpx logs while a sink sends is left out; what it logs for the program is not."""
-    client = logger_of(Handler(), "httpx")
+    client = logger_of(Handler(), name)
 
     class Talkative(Collect):
         async def before(self, batch: Any) -> None:
@@ -498,3 +500,29 @@ def test_importing_logflume_touches_nothing_of_logging() -> None:
                        if isinstance(log, logging.Logger))
     """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_after_a_fork_the_child_s_records_are_its_own(tmp_path: Path) -> None:
+    """The child's calls of `logging` go to its own pipeline, also at levels that it sets."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        """if True:
+        import logging, os, warnings
+        from logflume import Pipeline
+        from logflume.integrations.stdlib import capture
+        warnings.simplefilter("ignore")
+        with Pipeline("out.jsonl") as pipeline, capture():
+            logging.info("parent")
+            child = os.fork()
+            pipeline.set_level("lib", "DEBUG" if child == 0 else "ERROR")
+            logging.getLogger("lib").debug("child")
+            if child == 0:
+                pipeline.close()
+                os._exit(0)
+            os.waitpid(child, 0)
+        """
+    )
+    subprocess.run([sys.executable, program], cwd=tmp_path, check=True, timeout=60)
+    lines = (tmp_path / "out.jsonl").read_bytes().splitlines()
+    assert sorted(orjson.loads(line)["message"] for line in lines) == ["child", "parent"]

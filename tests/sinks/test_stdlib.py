@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import logging.handlers
 import pickle
 import queue
 import socket
+import socketserver
 import struct
 import threading
 import time
+import urllib.parse
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -343,3 +347,103 @@ async def test_datagrams_and_syslog() -> None:
         async with Pipeline(syslog):
             log.error("said")
         assert await anyio.to_thread.run_sync(receiver.recv, 65_536) == b"<11>said\x00"
+
+
+class _Received(socketserver.StreamRequestHandler):
+    """Answer as the protocol of a test wants it, and keep what came."""
+
+    def handle(self) -> None:
+        server: Any = self.server
+        server.answer(self, server.came)
+
+
+@contextlib.contextmanager
+def serving(
+    answer: Callable[[socketserver.StreamRequestHandler, list[bytes]], None],
+) -> Iterator[tuple[str, int, list[bytes]]]:
+    """Serve connections in a thread: where, and what came."""
+    with may_block():
+        server: Any = socketserver.TCPServer(("127.0.0.1", 0), _Received)
+        server.answer, server.came = answer, []
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+    try:
+        yield *server.server_address, server.came
+    finally:
+        with may_block():
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+
+def _http(request: socketserver.StreamRequestHandler, came: list[bytes]) -> None:
+    head = b"".join(iter(request.rfile.readline, b"\r\n"))
+    length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+    came.append(request.rfile.read(length))
+    request.wfile.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+
+
+def _smtp(request: socketserver.StreamRequestHandler, came: list[bytes]) -> None:
+    request.wfile.write(b"220 ready\r\n")
+    for line in request.rfile:
+        if line.upper().startswith(b"DATA"):
+            request.wfile.write(b"354 go on\r\n")
+            came.append(b"".join(iter(request.rfile.readline, b".\r\n")))
+        request.wfile.write(b"250 ok\r\n")
+        if line.upper().startswith(b"QUIT"):
+            return
+
+
+def _pickles(request: socketserver.StreamRequestHandler, came: list[bytes]) -> None:
+    (length,) = struct.unpack(">L", request.rfile.read(4))
+    came.append(request.rfile.read(length))
+
+
+async def test_http_posts_what_a_record_has() -> None:
+    """HTTPHandler sends the attributes of the LogRecord, fields among them."""
+    with serving(_http) as (host, port, came):
+        handler = logging.handlers.HTTPHandler(f"{host}:{port}", "/log", method="POST")
+        async with Pipeline(handler) as pipeline:
+            log.info("said {n}", n=1)
+        assert pipeline.stats().routes["HTTPHandler"].delivered == 1
+    sent = urllib.parse.parse_qs(came[0].decode())
+    assert (sent["msg"], sent["n"], sent["name"]) == (["said 1"], ["1"], ["tests.std"])
+
+
+async def test_smtp_mails_a_record() -> None:
+    """SMTPHandler sends a mail, with the traceback in it."""
+    with serving(_smtp) as (host, port, came):
+        mail = logging.handlers.SMTPHandler((host, port), "a@example.org", ["b@example.org"], "Oh")
+        async with Pipeline(mail):
+            try:
+                raise ValueError("wrong")
+            except ValueError:
+                log.exception("failed")
+    assert b"Subject: Oh" in came[0]
+    assert b"failed" in came[0]
+    assert b"ValueError: wrong" in came[0]
+
+
+async def test_sockets_carry_records_to_logflume_again() -> None:
+    """What SocketHandler pickles becomes, elsewhere, the record that it was."""
+    with serving(_pickles) as (host, port, came):
+        async with Pipeline(logging.handlers.SocketHandler(host, port)):
+            log.warning("said {n}", n=1)
+    with captured() as taken:
+        Handler().handle(logging.makeLogRecord(pickle.loads(came[0])))
+    shown = taken.last.to_dict()
+    assert (shown["message"], shown["level"], shown["fields"]) == ("said 1", "WARNING", {"n": 1})
+    assert shown["function"] == "test_sockets_carry_records_to_logflume_again"
+
+
+async def test_a_server_that_is_not_there_is_a_failure() -> None:
+    """What HTTPHandler cannot send counts as lost, with the reason, and holds nobody up."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    handler = logging.handlers.HTTPHandler(f"127.0.0.1:{port}", "/log", method="POST")
+    async with Pipeline(Route(handler, retry=Retry(attempts=1))) as pipeline:
+        log.info("said")
+    counts = pipeline.stats().routes["HTTPHandler"]
+    assert sum(counts.dropped.values()) >= 1
+    assert "ConnectionRefusedError" in str(counts.last_error)

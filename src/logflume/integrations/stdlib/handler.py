@@ -18,7 +18,9 @@ __all__ = ["Handler"]
 _MOST_KEPT = 4_096
 _MOST_NESTED = 4
 
-_CLIENTS = frozenset({"httpx", "httpcore", "h11", "h2", "hpack"})
+_CLIENTS = frozenset(
+    {"aiohttp", "botocore", "h11", "h2", "hpack", "httpcore", "httpx", "requests", "urllib3"}
+)
 """Who logs while sinks send: their records would make others to send, and so on for ever."""
 
 
@@ -44,8 +46,9 @@ class Handler(logging.Handler):
     the pipeline's `block_timeout`; it holds no lock meanwhile, and never raises. A filter that
     raises lets the record pass, with a field that says so. A formatter is of no use: encoders are.
 
-    What the HTTP client of a sink logs while it sends is left out, and so is what is logged by
-    taking a record, beyond a few times.
+    What the HTTP client of a sink (httpx, or one that an injected client or another handler uses)
+    logs while it sends is left out, and so is what is logged by taking a record, beyond a few
+    times.
 
     Args:
         level: the least level, by name or number.
