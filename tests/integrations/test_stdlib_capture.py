@@ -60,6 +60,16 @@ def test_root_and_loggers_that_do_not_propagate_come_once_each(sink: Collect) ->
     assert came(sink) == ["root", *names]
 
 
+def test_access_records_of_servers_have_fields(sink: Collect) -> None:
+    """Uvicorn, set up by itself, is taken over with the fields of its access log."""
+    access = logging.getLogger("uvicorn.access")
+    access.propagate = False
+    with capture():
+        access.info('%s - "%s %s HTTP/%s" %d', "::1:5", "GET", "/x", "1.1", 200)
+    assert came(sink) == ['::1:5 - "GET /x HTTP/1.1" 200']
+    assert sink.records[0].fields["status"] == 200
+
+
 def test_everything_is_put_back(sink: Collect) -> None:
     """Handlers, levels and hooks are what they were; so is `propagate`."""
     root, server = logging.getLogger(), logging.getLogger("server")

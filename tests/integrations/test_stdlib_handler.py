@@ -18,6 +18,8 @@ from typing import Any
 import anyio
 import orjson
 import pytest
+from hypothesis import given as given_any
+from hypothesis import strategies as st
 
 from logflume import ConfigurationError, Pipeline, Record, Route, context, encoders, register_level
 from logflume.capture import connect
@@ -103,10 +105,13 @@ def test_of_a_mapping_only_what_the_template_names_is_kept(
     given: logging.Logger, taken: Taken
 ) -> None:
     """Servers give all headers and the environment for their access logs: they stay out."""
-    atoms = {"h": "127.0.0.1", "{user-agent}i": "curl", "{aws_secret}e": "hunter2"}
+    atoms: dict[str, Any] = {"h": "127.0.0.1", "{user-agent}i": "curl", "{aws_secret}e": "hunter2"}
     given.info('%(h)s "%({user-agent}i)s"', atoms)
-    assert taken.last.args == ({"h": "127.0.0.1", "{user-agent}i": "curl"},)
+    assert list(taken.last.args) == [{"h": "127.0.0.1", "{user-agent}i": "curl"}]
     assert taken.last.message == '127.0.0.1 "curl"'
+    given.info("got %s", {"a": 1})
+    assert list(taken.last.args) == [{"a": 1}]
+    assert taken.last.message == "got {'a': 1}"
 
 
 class Point:
@@ -526,3 +531,28 @@ def test_after_a_fork_the_child_s_records_are_its_own(tmp_path: Path) -> None:
     subprocess.run([sys.executable, program], cwd=tmp_path, check=True, timeout=60)
     lines = (tmp_path / "out.jsonl").read_bytes().splitlines()
     assert sorted(orjson.loads(line)["message"] for line in lines) == ["child", "parent"]
+
+
+_ODD = st.one_of(
+    st.none(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=5),
+    st.binary(max_size=3),
+    st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+    st.tuples(st.integers(), st.text(max_size=3)),
+)
+_NAMES = [*vars(logging.makeLogRecord({})), "taskName", "user", "message", 7]
+
+
+@given_any(st.dictionaries(st.sampled_from(_NAMES), _ODD, max_size=8))
+def test_no_log_record_is_too_odd(attributes: dict[Any, Any]) -> None:
+    """Whatever a LogRecord holds, the call returns; what comes of it is a line of JSON."""
+    with captured() as taken:
+        Handler().handle(logging.makeLogRecord(attributes))
+    assert len(taken.records) <= 1
+    for record in taken.records:
+        line = encoders.Json().encode(record)
+        assert line.count(b"\n") == 1
+        assert orjson.loads(line)["logger"] == record.logger

@@ -103,13 +103,14 @@ def _fields_of(given: logging.LogRecord, hidden: frozenset[str]) -> dict[str, An
 
 
 def _named_in(template: str, args: Any) -> Any:
-    """Return those of a mapping's items that the template names.
+    """Return those of a mapping's items that the template names; all if it names none (`%s`).
 
     What servers give for their access logs holds all headers and environment variables.
     """
-    if not isinstance(args, Mapping):
+    names = _NAMES.findall(template)
+    if not names or not isinstance(args, Mapping):
         return snapshot(args)
-    return {name: snapshot(args[name]) for name in _NAMES.findall(template) if name in args}
+    return {name: snapshot(args[name]) for name in names if name in args}
 
 
 def _rendered(

@@ -12,6 +12,7 @@ from ...errors import ConfigurationError
 from ...level import Thresholds
 from .handler import Handler, names_in, number_of
 from .hooks import Hooks
+from .servers import AccessFields
 
 __all__ = ["capture"]
 
@@ -22,8 +23,9 @@ class capture:  # noqa: N801 - reads as a statement: `with capture(): ...`
     The handlers of the root logger, and of all loggers that do not propagate to it, are replaced
     by one `Handler`: each record comes once. The handlers of other loggers stay. Levels follow
     logflume's (`Pipeline.set_level`, `LOGFLUME_LEVEL`, `log.configure`) while they change: those of
-    the loggers named here, and of all names that have a level in logflume. What is below is turned
-    away by `logging` itself, as cheaply as ever.
+    the loggers routed here, and of all names that have a level in logflume. What is below is
+    turned away by `logging` itself, as cheaply as ever. Access records of web servers have fields:
+    see `AccessFields`.
 
     Warnings, and exceptions that nobody caught, are taken as well: what reaches `sys.excepthook`,
     `threading.excepthook`, `sys.unraisablehook` and the exception handler of the asyncio loop that
@@ -67,6 +69,7 @@ class capture:  # noqa: N801 - reads as a statement: `with capture(): ...`
         if self._names is not None and not self._names:
             raise ConfigurationError.of("capture.loggers", loggers, "at least one name, or None")
         self._handler = Handler(self._level, exclude_loggers=exclude_loggers)
+        self._handler.addFilter(AccessFields())
         self._keeps_handlers = keep_handlers
         self._warnings = warnings
         self._exceptions = exceptions

@@ -99,8 +99,8 @@ class AccessFields(logging.Filter):
     """Give access records of uvicorn, gunicorn and hypercorn fields: who asked what, the answer.
 
     `client`, `method`, `path` (uvicorn's with the query string), `http_version`, `status`, and from
-    gunicorn and hypercorn `duration_us`, where the server says so. The configurations here have it
-    as a filter of their `Handler`; it lets all records pass.
+    gunicorn and hypercorn `duration_us`, where the server says so. The configurations here and
+    `capture` have it as a filter of their `Handler`; it lets all records pass.
     """
 
     def __init__(self, name: str = "") -> None:
