@@ -167,7 +167,6 @@ control_socket_disable = True
 """
 
 
-@pytest.mark.slow
 @pytest.mark.real
 @pytest.mark.parametrize("server", CONFIGS)
 def test_a_real_server_s_records_are_logflume_s(server: str, tmp_path: Path) -> None:
