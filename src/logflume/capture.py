@@ -39,7 +39,10 @@ __all__ = [
     "level_method",
     "log_with",
     "source_of",
+    "submit",
+    "surroundings",
     "switch",
+    "watch_levels",
 ]
 
 
@@ -139,6 +142,21 @@ def refresh_thresholds() -> None:
     """Bring all loggers to the levels of the current thresholds."""
     for source in list(_sources.values()):
         source.threshold = _threshold_of(source.name)
+    for changed in _watchers.copy():
+        changed(_thresholds)
+
+
+_watchers: list[Callable[[Thresholds], None]] = []
+
+
+def watch_levels(changed: Callable[[Thresholds], None]) -> Callable[[], None]:
+    """Call a function with the thresholds, now and when they change; return how to stop that.
+
+    It is called in the thread that changes them, and must not raise.
+    """
+    _watchers.append(changed)
+    changed(_thresholds)
+    return lambda: _watchers.remove(changed)
 
 
 _switches: dict[str, bool] = {}
@@ -334,6 +352,17 @@ def _submit(record: Record, waits: bool) -> Any:
     if get_ident() == intake.ident:
         return intake.asubmit(record) if waits else intake.submit(record)
     return intake.asubmit_from_afar(record) if waits else intake.submit_from_afar(record)
+
+
+def surroundings() -> tuple[dict[str, Any], Extra | None]:
+    """Return the context of the caller's task, and what a record that is made in it begins with."""
+    context = get_context()
+    return (context, None) if type(context) is dict else _unfold(context)
+
+
+def submit(record: Record) -> None:
+    """Log a record that no logger made, as the plain methods do; its level was looked at."""
+    _submit(record, False)
 
 
 def _submit_lazy(record: Record, waits: bool) -> Any:

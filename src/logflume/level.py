@@ -213,6 +213,11 @@ class Thresholds:
             self._remember(level)
         self.root, self._named = root, dict(named)
 
+    @property
+    def names(self) -> list[str]:
+        """The names that have a level of their own."""
+        return list(self._named)
+
     def of(self, name: str) -> int:
         """Return the number below which a logger of this name says nothing."""
         named = self._named

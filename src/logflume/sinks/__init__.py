@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -13,15 +14,16 @@ from ..protocols import Sink
 from .callback import Callback
 from .console import Console
 from .file import File
+from .stdlib import Stdlib
 
-__all__ = ["Callback", "Console", "File", "as_sink"]
+__all__ = ["Callback", "Console", "File", "Stdlib", "as_sink"]
 
 
 def as_sink(given: object, /, **options: Any) -> Sink:
     """Make a sink of what a Pipeline or Route may be given.
 
-    A sink is itself, a path a `File`, a stream a `Console`, a callable a `Callback`, with these
-    options.
+    A sink is itself, a path a `File`, a stream a `Console`, a handler of `logging` a `Stdlib`, a
+    callable a `Callback`, with these options.
 
     Raises:
         ConfigurationError: it is none of these, or does not know an option.
@@ -32,6 +34,9 @@ def as_sink(given: object, /, **options: Any) -> Sink:
         return _made(lambda sink: sink, given, options)
     if isinstance(given, str | os.PathLike):
         return _made(File, given, options)
+    logging = sys.modules.get("logging")  # if it is not loaded, nobody has a handler
+    if logging is not None and isinstance(given, logging.Handler):
+        return _made(Stdlib, given, options)
     if callable(getattr(given, "write", None)):
         return _made(Console, given, options)
     if callable(given):

@@ -1,0 +1,192 @@
+"""What becomes of a `logging.LogRecord`: a Record, complete and of its own."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from _thread import get_ident
+from collections.abc import Mapping
+from types import CodeType
+from typing import Any
+
+from ...capture import surroundings
+from ...engine.backend import whereabouts
+from ...exception import take_exception
+from ...level import INFO, MAX_NO, Level, parse_level
+from ...record import Extra, Record
+from ...snapshot import SCALARS, safe_str, snapshot, snapshot_args, type_name
+
+__all__ = ["record_from", "rest_of"]
+
+_MOST_KEPT = 4_096
+
+# What every LogRecord has, and what formatters and other parts of `logging` leave in it.
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"asctime", "message", "taskName"}
+
+_NAMES = re.compile(r"%\(([^()]*)\)")
+
+_levels: dict[tuple[Any, Any], Level] = {}
+_codes: dict[tuple[Any, Any, Any], CodeType] = {}
+
+
+def record_from(given: logging.LogRecord, logger: str, hidden: frozenset[str]) -> Record:
+    """Make a Record of a LogRecord, with the context of the current task.
+
+    Raises whatever the code of somebody's own in it raises: see `rest_of`.
+    """
+    fields = _fields_of(given, hidden)
+    message = given.msg
+    template = message if type(message) is str else safe_str(message)
+    # `logging` takes the mapping out of `log.info("%(key)s", {...})`.
+    raw = given.args if type(given.args) is tuple else (given.args,) if given.args else ()
+    if raw and raw[0] is given.args:
+        args: tuple[Any, ...] = (_named_in(template, raw[0]),)
+    else:
+        args = snapshot_args(raw)
+    context, extra = surroundings()
+    exception = take_exception(given.exc_info) if given.exc_info else None
+    if exception is not None:
+        extra = extra or Extra()
+        extra.exception = exception
+    return Record(
+        round(given.created * 1e6) * 1_000,
+        level_of(given.levelno, given.levelname),
+        template,
+        args,
+        fields,
+        {},
+        context,
+        logger,
+        code_at(given.pathname, given.lineno, given.funcName),
+        0,
+        *_whereabouts_of(given),
+        extra,
+        None,
+        _rendered(given, template, raw, args, fields),
+    )
+
+
+def rest_of(given: logging.LogRecord, logger: str, error: Exception) -> Record:
+    """Make a Record of what can be had of a LogRecord that `record_from` failed at.
+
+    Raises nothing that a LogRecord made by `logging` itself could cause.
+    """
+    return Record(
+        time.time_ns(),
+        level_of(given.levelno, given.levelname),
+        safe_str(given.msg),
+        (),
+        {"logflume.capture_error": type_name(error)},
+        {},
+        surroundings()[0],
+        logger,
+        code_at(given.pathname, given.lineno, given.funcName),
+        0,
+        *whereabouts(),
+        surroundings()[1],
+    )
+
+
+def _fields_of(given: logging.LogRecord, hidden: frozenset[str]) -> dict[str, Any]:
+    """Return what `extra` and LoggerAdapters gave: all that a LogRecord does not have itself."""
+    fields: dict[str, Any] = {}
+    for key, value in list(vars(given).items()):
+        if key not in _STANDARD and key not in hidden:
+            name = key if type(key) is str else safe_str(key)
+            fields[name] = value if type(value) in SCALARS else snapshot(value)
+    if given.stack_info:
+        fields["stack_info"] = safe_str(given.stack_info)
+    if given.exc_text and not given.exc_info:  # it came from another process, as text
+        fields["exc_text"] = safe_str(given.exc_text)
+    return fields
+
+
+def _named_in(template: str, args: Any) -> Any:
+    """Return those of a mapping's items that the template names; all if it names none (`%s`).
+
+    What servers give for their access logs holds all headers and environment variables.
+    """
+    names = _NAMES.findall(template)
+    if not names or not isinstance(args, Mapping):
+        return snapshot(args)
+    return {name: snapshot(args[name]) for name in names if name in args}
+
+
+def _rendered(
+    given: logging.LogRecord,
+    template: str,
+    raw: tuple[Any, ...],
+    args: tuple[Any, ...],
+    fields: dict[str, Any],
+) -> str | None:
+    """Return the message as `logging` makes it, if logflume would make another one later.
+
+    That is so for a class of records with a `getMessage` of its own, for braces (they mean nothing
+    to `logging`), and for arguments that are no scalars (`%r` and `%s` of the object itself are
+    wanted, not of its snapshot). All else is left for later, off the caller's way.
+    """
+    if type(given).getMessage is not logging.LogRecord.getMessage:
+        return safe_str(given.getMessage())
+    if not args:
+        return template if fields and ("{" in template or "}" in template) else None
+    if "{" not in template and all([type(value) in SCALARS for value in raw]):
+        return None
+    try:
+        return template % (given.args if type(given.args) is not tuple else raw)
+    except Exception:  # as for logflume's own: the template with the arguments behind it
+        return f"{template} {' '.join([safe_str(value) for value in args])}"
+
+
+def _whereabouts_of(given: logging.LogRecord) -> tuple[str, str | None]:
+    thread = given.threadName or ""
+    task = getattr(given, "taskName", None)
+    if task is None and given.thread in (None, get_ident()):  # Python 3.11, or trio
+        here, task = whereabouts()
+        return thread or here, task
+    return thread, task if task is None or type(task) is str else safe_str(task)
+
+
+def level_of(number: Any, name: Any) -> Level:
+    """Return a level of `logging`: by number one of logflume's, else as it is called there."""
+    level = _levels.get((number, name))
+    if level is not None:
+        return level
+    try:
+        no = min(max(int(number), 0), MAX_NO)
+    except Exception:
+        return INFO
+    level = parse_level(no)
+    # Not by `name`: a filter may have put colours there.
+    if logging.getLevelName(no) not in (level.name, f"Level {no}") or level.name == f"LEVEL{no}":
+        level = Level(no, safe_str(name)[:64])
+    if len(_levels) >= _MOST_KEPT:
+        _levels.clear()
+    _levels[number, name] = level
+    return level
+
+
+def _anywhere() -> None:
+    """The code that those of records from `logging` are made of."""
+
+
+def code_at(path: Any, line: Any, function: Any) -> CodeType:
+    """Return a code object whose first instruction is at this place: one for each call site.
+
+    A LogRecord says where it was made, but not by which code. With this, its Record is like any
+    other, and encoders keep what belongs to its call site as they do for others.
+    """
+    key = (path, line, function)
+    code = _codes.get(key)
+    if code is None:
+        path, function = safe_str(path), safe_str(function)
+        try:
+            code = _anywhere.__code__.replace(
+                co_filename=path, co_name=function, co_qualname=function, co_firstlineno=line
+            )
+        except Exception:  # not a line that code could be in
+            code = _anywhere.__code__.replace(co_filename=path, co_name=function, co_firstlineno=0)
+        if len(_codes) >= _MOST_KEPT:
+            _codes.clear()
+        _codes[key] = code
+    return code

@@ -1,0 +1,157 @@
+"""Any handler of `logging` as a sink: the standard library's own, and vendors'."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from threading import get_ident
+from typing import TYPE_CHECKING, Any
+
+from ..engine.backend import Worker
+from ..engine.batch import Batch
+from ..errors import ConfigurationError
+from ..protocols import SinkBatch
+from ..record import Record
+from ._log_records import LogRecords
+
+if TYPE_CHECKING:
+    import logging
+
+__all__ = ["Stdlib"]
+
+HOP = 0.05
+"""Seconds that the worker thread goes on with a batch before it reports what it has done."""
+
+
+class Stdlib:
+    """Hand each record, as a `logging.LogRecord`, to a handler of `logging`.
+
+    In a worker thread of its own, one record after the other, as `logging` does: below the
+    handler's level it is left out, then its filters are asked, and its formatter has all that it
+    knows. Fields are attributes, as with `extra`; those named like one of a LogRecord's own get a
+    `_` behind their name. The message, also of records whose values were redacted, is the record's;
+    `msg` and `args` are template and arguments where `%` makes the message of them. An exception is
+    there as text (`exc_text`) and as an `exc_info` of its type and message without a traceback,
+    whose class is a stand-in.
+
+        Pipeline(sinks.Stdlib(logging.handlers.SysLogHandler("/dev/log")))
+
+    What the handler raises, or would print to stderr (`handleError`), counts as a failure of that
+    record alone; so does a call that takes longer than the route's `timeout`: it goes on, and the
+    next records get another thread. Some handlers say nothing of their failures: `SocketHandler`
+    tries again later, `QueueHandler` and `MemoryHandler` are done when they have kept a record.
+
+    Args:
+        handler: the handler; not a Handler of logflume's own, which would go round in circles.
+        escape: show control characters as escapes, so that no value can forge lines. Turn it off
+            for a handler whose formatter does that, one for JSON, say.
+        close: close the handler with the pipeline; it is flushed in any case. Leave it open if
+            loggers of `logging` use it as well.
+
+    Raises:
+        ConfigurationError: it is no handler.
+    """
+
+    one_by_one = True
+
+    def __init__(
+        self, handler: logging.Handler, *, escape: bool = True, close: bool = True
+    ) -> None:
+        import logging
+
+        if not isinstance(handler, logging.Handler):
+            raise ConfigurationError.of("Stdlib.handler", handler, "a logging.Handler")
+        if type(handler).__module__.startswith("logflume."):
+            accepted = "a handler that does not lead back to logflume"
+            raise ConfigurationError.of("Stdlib.handler", handler, accepted)
+        self.name = handler.name or type(handler).__name__
+        self.route_defaults: dict[str, Any] = {"batch": Batch(max_records=256)}
+        self._handler = handler
+        self._close = close
+        self._records = LogRecords(escape=escape)
+        self._worker: Worker | None = None
+        self._ident = 0
+        self._failure: BaseException | None = None
+        self._handle_error: Any = None
+        self._does_more = type(handler).handleError is not logging.Handler.handleError
+
+    async def open(self) -> None:
+        """Start the worker thread, and hear of the handler's failures."""
+        self._worker = self._new_worker()
+        if self._handler.handleError != self._on_error:  # after a fork, it is opened again
+            self._handle_error = self._handler.handleError
+            vars(self._handler)["handleError"] = self._on_error
+
+    async def send(self, batch: SinkBatch, /) -> None:
+        """Hand over each record; raises what the handler fails with."""
+        assert self._worker is not None
+        at = 0
+        while at < len(batch):
+            try:
+                done, failure = await self._worker.run(self._hand_over, batch.records, at)
+            except BaseException:
+                self._worker.shutdown()
+                self._worker = self._new_worker()
+                raise
+            if done:
+                batch.advance(done)
+            if failure is not None:
+                raise failure
+            at += done
+
+    async def aclose(self) -> None:
+        """Flush the handler, and close it unless it is to stay open."""
+        if self._worker is None:
+            return
+        try:
+            await self._worker.run(self._end)
+        finally:
+            self._worker.shutdown()
+            if self._handler.handleError == self._on_error:
+                vars(self._handler).pop("handleError")
+                if self._handler.handleError != self._handle_error:  # it had one of its own
+                    vars(self._handler)["handleError"] = self._handle_error
+
+    def _new_worker(self) -> Worker:
+        return Worker(f"logflume {self.name}")
+
+    def _hand_over(self, records: Sequence[Record], at: int) -> tuple[int, Exception | None]:
+        """Hand over some records: how many went well, and what stopped it."""
+        self._ident = get_ident()
+        until = time.monotonic() + HOP
+        done = 0
+        for record in records[at:]:
+            if record.level.no >= self._handler.level:
+                self._failure = None
+                try:
+                    self._handler.handle(self._records.made_from(record))
+                except BaseException as error:  # `sys.exit()` ends no more than its own call
+                    self._failure = error
+                if self._failure is not None:
+                    return done, _as_exception(self._failure)
+            done += 1
+            if time.monotonic() > until:
+                break
+        return done, None
+
+    def _on_error(self, given: logging.LogRecord) -> None:
+        """Keep what the handler failed with; that of other users of it goes where it went."""
+        if get_ident() == self._ident:
+            self._failure = sys.exc_info()[1] or RuntimeError("the handler failed")
+            if not self._does_more:
+                return
+        self._handle_error(given)
+
+    def _end(self) -> None:
+        self._handler.flush()
+        if self._close:
+            self._handler.close()
+
+
+def _as_exception(error: BaseException) -> Exception:
+    if isinstance(error, Exception):
+        return error
+    failure = RuntimeError(f"handler raised {type(error).__name__}")
+    failure.__cause__ = error
+    return failure

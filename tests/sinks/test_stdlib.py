@@ -1,0 +1,449 @@
+"""Handlers of `logging` as sinks: faithful records, in a thread, with failures that count."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import logging.handlers
+import pickle
+import queue
+import socket
+import socketserver
+import struct
+import threading
+import time
+import urllib.parse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from logflume import ConfigurationError, Pipeline, Retry, Route, get_logger
+from logflume.integrations.stdlib import Handler
+from logflume.sinks import Stdlib, as_sink
+from logflume.sinks._log_records import LogRecords
+from tests.fakes import Collect, may_block
+from tests.intake import captured, record_of
+
+log = get_logger("tests.std")
+
+
+class Keep(logging.Handler):
+    """Keep what comes, as formatted text and as it is."""
+
+    def __init__(self, form: str = "%(message)s") -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter(form))
+        self.given: list[logging.LogRecord] = []
+        self.texts: list[str] = []
+        self.threads: set[str] = set()
+        self.closes = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.given.append(record)
+        self.texts.append(self.format(record))
+        self.threads.add(threading.current_thread().name)
+
+    def close(self) -> None:
+        self.closes += 1
+        super().close()
+
+
+async def test_a_record_is_a_log_record_of_the_same_event() -> None:
+    """Every attribute that formatters know says what the record says."""
+    keep = Keep()
+    async with Pipeline(Stdlib(keep)):
+        await log.ainfo("User {user} is in", user="alice", tries=3)
+    [given] = keep.given
+    assert given.getMessage() == "User alice is in"
+    assert (given.name, given.levelno, given.levelname) == ("tests.std", 20, "INFO")
+    assert (given.pathname, given.filename, given.module) == (
+        __file__,
+        "test_stdlib.py",
+        "test_stdlib",
+    )
+    assert given.funcName == "test_a_record_is_a_log_record_of_the_same_event"
+    code = test_a_record_is_a_log_record_of_the_same_event.__code__
+    assert given.lineno == code.co_firstlineno + 4
+    assert given.threadName == threading.current_thread().name
+    assert given.thread == threading.get_ident()
+    assert abs(given.created - time.time()) < 60
+    assert 0 <= given.msecs < 1000
+    assert given.relativeCreated > 0
+    assert vars(given)["user"] == "alice"
+    assert vars(given)["tries"] == 3
+    assert vars(given)["taskName"]
+    assert given.exc_info is None
+    assert keep.threads != {threading.current_thread().name}
+
+
+def test_times_are_those_of_the_call() -> None:
+    """`asctime`, `created` and `msecs` are the record's, however late it is written."""
+    record = record_of("x").replace(time_ns=1_767_323_045_678_901_234)
+    given = LogRecords(escape=True).made_from(record)
+    formatter = logging.Formatter("%(asctime)s")
+    formatter.converter = time.gmtime
+    assert formatter.format(given) == "2026-01-02 03:04:05,678"
+
+
+def test_percent_arguments_stay_apart() -> None:
+    """Where `%` makes the message, `msg` and `args` are what it is made of; else the message is
+    all there is, and its percent signs mean nothing."""
+    made = LogRecords(escape=True).made_from
+    given = made(record_of("%s has %d", "bob", 3))
+    assert (given.msg, given.args, given.getMessage()) == ("%s has %d", ("bob", 3), "bob has 3")
+    given = made(record_of("%(a)s", {"a": 1}))
+    assert (given.msg, given.args, given.getMessage()) == ("%(a)s", {"a": 1}, "1")
+    for message in (record_of("{} is 100%", 5), record_of("100%"), record_of("%d", "x")):
+        given = made(message)
+        assert given.args == ()
+        assert given.getMessage() == message.message
+
+
+def test_fields_do_not_overwrite_what_a_log_record_has() -> None:
+    """A field that is named like an attribute gets a `_`, so that formatters keep working."""
+    fields: dict[str, Any] = {"name": "x", "args": 1, "message_": 0, "message": "y", "user": [1]}
+    given = LogRecords(escape=True).made_from(record_of("said", **fields))
+    own = vars(given)
+    assert (given.name, given.args) == ("tests.record", ())
+    assert (own["name_"], own["args_"], own["user"]) == ("x", 1, [1])
+    assert own["message_"] == "y"
+
+
+def test_exceptions_are_text_and_a_stand_in() -> None:
+    """Formatters show the traceback; filters see class, message and base of the exception."""
+    with captured() as taken:
+        try:
+            dict[str, int]()["key"]
+        except KeyError:
+            log.exception("failed")
+    given = LogRecords(escape=True).made_from(taken.last)
+    text = logging.Formatter().format(given)
+    assert text.startswith("failed\nTraceback (most recent call last):\n  File ")
+    assert text.endswith("\nKeyError: 'key'")
+    assert given.exc_info is not None
+    kind, error, traceback = given.exc_info
+    assert kind is not None
+    assert issubclass(kind, KeyError)
+    assert (kind.__name__, str(error), traceback) == ("KeyError", "'key'", None)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UnicodeDecodeError("utf-8", b"x", 0, 1, "bad"),
+        OSError(2, "no file"),
+        ExceptionGroup("many", [ValueError("one")]),
+        type("Odd", (Exception,), {"__module__": "some.where"})("odd"),
+        KeyboardInterrupt(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_every_exception_has_a_stand_in(error: BaseException) -> None:
+    """Also of classes that cannot be made from a message."""
+    with captured() as taken:
+        log.opt(exception=error).error("failed")
+    given = LogRecords(escape=True).made_from(taken.last)
+    assert given.exc_info is not None
+    kind, found, _ = given.exc_info
+    assert kind is not None
+    assert kind.__name__ == type(error).__name__
+    assert str(found) == str(error)
+    assert type(error).__name__ in logging.Formatter().format(given)
+
+
+def test_control_characters_forge_no_lines() -> None:
+    """Values show escapes; `escape=False` is for formatters that see to it themselves."""
+    record = record_of("{user}", user="eve\n2026 ERROR forged")
+    given = LogRecords(escape=True).made_from(record)
+    assert logging.Formatter("%(message)s %(user)s").format(given).count("\n") == 0
+    given = LogRecords(escape=False).made_from(record)
+    assert given.getMessage() == "eve\n2026 ERROR forged"
+    record = record_of("%s", "a\nb")
+    given = LogRecords(escape=True).made_from(record)
+    assert given.getMessage() == "a\\nb"
+
+
+def test_records_of_logging_come_back_as_they_were() -> None:
+    """There and back again: template, arguments, extra, stack, place and thread are the same."""
+    logger = logging.Logger("there", 1)
+    before = Keep()
+    logger.addHandler(before)
+    logger.addHandler(Handler())
+    with captured() as taken:
+        logger.warning("%s of %r", 1, "x", extra={"user": 7}, stack_info=True)
+    given = vars(LogRecords(escape=True).made_from(taken.last))
+    for name, value in vars(before.given[0]).items():
+        if name in ("relativeCreated", "created"):
+            assert abs(given[name] - value) < 0.01
+        elif name not in ("taskName", "message"):
+            assert given[name] == value, name
+
+
+async def test_levels_filters_and_formatters_of_the_handler_work() -> None:
+    """The handler decides as it does under `logging`."""
+    keep = Keep("%(levelname)-8s %(name)s %(user)s: %(message)s")
+    keep.setLevel("WARNING")
+    keep.addFilter(lambda record: vars(record).get("user") != "eve")
+    async with Pipeline(Stdlib(keep)) as pipeline:
+        log.info("no", user="bob")
+        log.warning("no", user="eve")
+        log.warning("yes", user="bob")
+    assert keep.texts == ["WARNING  tests.std bob: yes"]
+    assert pipeline.stats().routes["Keep"].delivered == 3
+
+
+async def test_redaction_comes_before() -> None:
+    """What a handler gets has no secrets, in none of its parts."""
+    keep = Keep()
+    async with Pipeline(Stdlib(keep)):
+        log.info("password=%s", "hunter2", api_key="hunter3")
+    assert "hunter" not in repr(vars(keep.given[0]))
+
+
+async def test_what_a_handler_fails_with_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    """An error, raised or given to `handleError`, concerns its record, and is not printed."""
+
+    class Fails(Keep):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage() == "raised":
+                raise ValueError("raised")
+            try:
+                assert record.getMessage() != "handled"
+                super().emit(record)
+            except AssertionError:
+                self.handleError(record)
+
+    keep = Fails()
+    async with Pipeline(Route(Stdlib(keep), retry=Retry(attempts=1))) as pipeline:
+        for message in ("one", "raised", "two", "handled", "three"):
+            log.info(message)
+    counts = pipeline.stats().routes["Fails"]
+    assert [text for text in keep.texts if "logflume" not in text] == ["one", "two", "three"]
+    assert sum(counts.dropped.values()) == 2
+    assert "Logging error" not in capsys.readouterr().err
+    assert "handleError" not in vars(keep)
+
+
+async def test_failures_of_others_uses_of_a_handler_go_their_way() -> None:
+    """`handleError` is watched in our thread only."""
+    heard: list[str] = []
+
+    class Shared(Keep):
+        def handleError(self, record: logging.LogRecord) -> None:
+            heard.append(record.getMessage())
+
+    keep = Shared()
+    async with Pipeline(Stdlib(keep)):
+        await log.ainfo("x")
+        keep.handleError(logging.makeLogRecord({"msg": "elsewhere"}))
+    assert heard == ["elsewhere"]
+
+
+async def test_a_handler_is_closed_unless_it_is_shared() -> None:
+    """It is flushed at the end, and closed if it is ours."""
+    ours, shared = Keep(), Keep()
+    async with Pipeline(Stdlib(ours), Route(Stdlib(shared, close=False), name="shared")):
+        log.info("x")
+    assert (ours.closes, shared.closes) == (1, 0)
+
+
+async def test_what_a_handler_logs_does_not_come_back_to_it() -> None:
+    """Neither with logflume nor with `logging` does it go round in circles."""
+    library = logging.Logger("library", 1)
+    library.addHandler(Handler())
+    other = Collect("other")
+
+    class Talkative(Keep):
+        def emit(self, record: logging.LogRecord) -> None:
+            super().emit(record)
+            log.info("from logflume")
+            library.info("from logging")
+
+    keep = Talkative()
+    async with Pipeline(Stdlib(keep), other) as pipeline:
+        log.info("first")
+        await pipeline.flush()
+        await pipeline.flush()
+    assert keep.texts == ["first"]
+    assert sorted(other.messages) == ["first", "from logflume", "from logging"]
+
+
+def test_only_handlers_are_taken() -> None:
+    """A class, a logger and logflume's own handler are refused by name."""
+    wrong: list[Any] = [logging.StreamHandler, logging.getLogger("x"), None, Handler()]
+    for given in wrong:
+        with pytest.raises(ConfigurationError, match=r"Stdlib\.handler: got .*; accepted: "):
+            Stdlib(given)
+
+
+def test_a_pipeline_takes_handlers_as_they_are() -> None:
+    """Where a sink is wanted, a handler will do."""
+    handler = logging.StreamHandler(io.StringIO())
+    handler.set_name("stream")
+    sink = as_sink(handler)
+    assert isinstance(sink, Stdlib)
+    assert sink.name == "stream"
+
+
+async def test_files_that_rotate(tmp_path: Path) -> None:
+    """RotatingFileHandler writes, rotates, and is closed at the end."""
+    path = tmp_path / "app.log"
+    with may_block():
+        handler = logging.handlers.RotatingFileHandler(path, maxBytes=100, backupCount=9)
+    async with Pipeline(handler):
+        for n in range(20):
+            await log.ainfo("line {n:02} of twenty", n=n)
+    with may_block():
+        texts = [p.read_text() for p in sorted(tmp_path.iterdir(), reverse=True)]
+    assert len(texts) > 2
+    assert "".join(texts).splitlines() == [f"line {n:02} of twenty" for n in range(20)]
+
+
+@pytest.mark.parametrize("kind", ["timed", "watched"])
+async def test_other_files(tmp_path: Path, kind: str) -> None:
+    """TimedRotatingFileHandler and WatchedFileHandler write what they are given."""
+    path = tmp_path / "app.log"
+    handlers, handler = logging.handlers, logging.Handler()
+    with may_block():
+        if kind == "timed":
+            handler = handlers.TimedRotatingFileHandler(path, when="H")
+        else:
+            handler = handlers.WatchedFileHandler(path)
+    async with Pipeline(handler):
+        log.info("said")
+    assert await anyio.Path(path).read_text() == "said\n"
+
+
+async def test_memory_and_queue() -> None:
+    """MemoryHandler gives out what it kept at the end; QueueHandler can pickle what it gets."""
+    keep, records = Keep(), queue.SimpleQueue[Any]()
+    memory = logging.handlers.MemoryHandler(100, target=keep)
+    async with Pipeline(memory, logging.handlers.QueueHandler(records)):
+        try:
+            raise ValueError("wrong")
+        except ValueError:
+            log.exception("said {n}", n=1)
+    assert [text.splitlines()[0] for text in keep.texts] == ["said 1"]
+    assert "ValueError: wrong" in pickle.loads(pickle.dumps(records.get(False))).msg
+
+
+async def test_datagrams_and_syslog() -> None:
+    """DatagramHandler and SysLogHandler send what their protocols say."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(10)
+        address = receiver.getsockname()
+        syslog = logging.handlers.SysLogHandler(address)
+        async with Pipeline(logging.handlers.DatagramHandler(*address)):
+            log.info("said", user=1)
+        data = await anyio.to_thread.run_sync(receiver.recv, 65_536)
+        (length,) = struct.unpack(">L", data[:4])
+        sent = pickle.loads(data[4 : 4 + length])
+        assert (sent["msg"], sent["user"], sent["levelname"]) == ("said", 1, "INFO")
+        async with Pipeline(syslog):
+            log.error("said")
+        assert await anyio.to_thread.run_sync(receiver.recv, 65_536) == b"<11>said\x00"
+
+
+class _Received(socketserver.StreamRequestHandler):
+    """Answer as the protocol of a test wants it, and keep what came."""
+
+    def handle(self) -> None:
+        server: Any = self.server
+        server.answer(self, server.came)
+
+
+@contextlib.contextmanager
+def serving(
+    answer: Callable[[socketserver.StreamRequestHandler, list[bytes]], None],
+) -> Iterator[tuple[str, int, list[bytes]]]:
+    """Serve connections in a thread: where, and what came."""
+    with may_block():
+        server: Any = socketserver.TCPServer(("127.0.0.1", 0), _Received)
+        server.answer, server.came = answer, []
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+    try:
+        yield *server.server_address, server.came
+    finally:
+        with may_block():
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+
+def _http(request: socketserver.StreamRequestHandler, came: list[bytes]) -> None:
+    head = b"".join(iter(request.rfile.readline, b"\r\n"))
+    length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+    came.append(request.rfile.read(length))
+    request.wfile.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+
+
+def _smtp(request: socketserver.StreamRequestHandler, came: list[bytes]) -> None:
+    request.wfile.write(b"220 ready\r\n")
+    for line in request.rfile:
+        if line.upper().startswith(b"DATA"):
+            request.wfile.write(b"354 go on\r\n")
+            came.append(b"".join(iter(request.rfile.readline, b".\r\n")))
+        request.wfile.write(b"250 ok\r\n")
+        if line.upper().startswith(b"QUIT"):
+            return
+
+
+def _pickles(request: socketserver.StreamRequestHandler, came: list[bytes]) -> None:
+    (length,) = struct.unpack(">L", request.rfile.read(4))
+    came.append(request.rfile.read(length))
+
+
+async def test_http_posts_what_a_record_has() -> None:
+    """HTTPHandler sends the attributes of the LogRecord, fields among them."""
+    with serving(_http) as (host, port, came):
+        handler = logging.handlers.HTTPHandler(f"{host}:{port}", "/log", method="POST")
+        async with Pipeline(handler) as pipeline:
+            log.info("said {n}", n=1)
+        assert pipeline.stats().routes["HTTPHandler"].delivered == 1
+    sent = urllib.parse.parse_qs(came[0].decode())
+    assert (sent["msg"], sent["n"], sent["name"]) == (["said 1"], ["1"], ["tests.std"])
+
+
+async def test_smtp_mails_a_record() -> None:
+    """SMTPHandler sends a mail, with the traceback in it."""
+    with serving(_smtp) as (host, port, came):
+        mail = logging.handlers.SMTPHandler((host, port), "a@example.org", ["b@example.org"], "Oh")
+        async with Pipeline(mail):
+            try:
+                raise ValueError("wrong")
+            except ValueError:
+                log.exception("failed")
+    assert b"Subject: Oh" in came[0]
+    assert b"failed" in came[0]
+    assert b"ValueError: wrong" in came[0]
+
+
+async def test_sockets_carry_records_to_logflume_again() -> None:
+    """What SocketHandler pickles becomes, elsewhere, the record that it was."""
+    with serving(_pickles) as (host, port, came):
+        async with Pipeline(logging.handlers.SocketHandler(host, port)):
+            log.warning("said {n}", n=1)
+    with captured() as taken:
+        Handler().handle(logging.makeLogRecord(pickle.loads(came[0])))
+    shown = taken.last.to_dict()
+    assert (shown["message"], shown["level"], shown["fields"]) == ("said 1", "WARNING", {"n": 1})
+    assert shown["function"] == "test_sockets_carry_records_to_logflume_again"
+
+
+async def test_a_server_that_is_not_there_is_a_failure() -> None:
+    """What HTTPHandler cannot send counts as lost, with the reason, and holds nobody up."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    handler = logging.handlers.HTTPHandler(f"127.0.0.1:{port}", "/log", method="POST")
+    async with Pipeline(Route(handler, retry=Retry(attempts=1))) as pipeline:
+        log.info("said")
+    counts = pipeline.stats().routes["HTTPHandler"]
+    assert sum(counts.dropped.values()) >= 1
+    assert "ConnectionRefusedError" in str(counts.last_error)
