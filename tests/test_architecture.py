@@ -8,6 +8,8 @@ for types count, too.
     files                      L0, each other: blocking file work without loops or threads
     L2  engine, sinks          L0, L1, anyio (sinks: files, too); the engine knows plug-ins only
                                through protocols
+    L4  testing                what users may import, and the hooks of the engine that tests need;
+                               its contracts bring pytest, and nothing else imports them
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ L0 = {
 ENCODERS, PROCESSORS, SINKS = "encoders", "processors", "sinks"
 CONFIG = "config"
 FILES = "files"
+TESTING = "testing"
 PLUG_INS = (ENCODERS, PROCESSORS, SINKS)
 
 LOOPS = {"asyncio", "trio", "uvloop", "sniffio"}
@@ -79,6 +82,7 @@ OUTSIDE = {  # what each part may import beside the standard library
     "engine": {"anyio"},
     SINKS: {"anyio", "aiofiles", "rich"},
     CONFIG: {"msgspec", "watchfiles"},
+    TESTING: {"anyio", "pytest"},
 }
 
 MOST_LINES = 450
@@ -154,6 +158,7 @@ def test_a_module_imports_only_what_its_layer_allows(path: Path) -> None:
         "engine": {"L0", "logger", "engine"},
         SINKS: {"L0", ENCODERS, FILES, "engine", SINKS},
         CONFIG: {"L0", "logger", ENCODERS, PROCESSORS, "engine", SINKS, CONFIG},
+        TESTING: {"L0", "logger", ENCODERS, "engine", TESTING},
     }[part]
     if path.name == "__init__.py":
         allowed = allowed | {part}
@@ -195,6 +200,21 @@ def test_plug_ins_of_one_kind_never_import_each_other(path: Path) -> None:
     kind = path.parent.name
     shared = f"{kind}._"  # what several of a kind build on, no plug-in by itself
     assert {name for name in own if part_of(name) == kind and not name.startswith(shared)} == set()
+
+
+def test_only_the_contracts_need_pytest() -> None:
+    users = {name_of(path) for path in MODULES if "pytest" in imports(path)[1]}
+    assert users <= {"testing.contracts"}
+    for path in MODULES:
+        assert name_of(path) in users or not users & imports(path)[0]
+
+
+def test_importing_logflume_loads_no_part_that_users_import_themselves() -> None:
+    code = "import sys, logflume; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert not {"logflume.testing", "_logflume_pytest"} & set(done.stdout.split())
 
 
 @each_module
