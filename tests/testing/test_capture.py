@@ -296,7 +296,7 @@ async def test_async_processors_are_awaited_by_the_call_or_by_settle() -> None:
 
     with capture(processors=[mark]) as logs:
         await log.ainfo("first")
-        assert logs.one("first", marked=True)
+        logs.assert_logged("first", marked=True)
         log.info("second")
         log.info("third")
         assert logs.find("second") == []
@@ -328,7 +328,7 @@ def test_async_processors_run_at_once_where_no_loop_runs() -> None:
 
     with capture(processors=[mark]) as logs:
         log.info("said")
-        assert logs.one("said", marked=True)
+        logs.assert_logged("said", marked=True)
 
 
 def test_what_processors_keep_back_comes_out_at_the_end() -> None:
