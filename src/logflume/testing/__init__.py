@@ -4,7 +4,7 @@
     logs.py       what it has taken: `find`, `one`, `assert_logged`, `assert_none`, `until`
     sinks.py      sinks that keep what they are sent, or misbehave on command
     clock.py      a clock that stands still until it is moved
-    contracts.py  the tests that every sink, encoder and processor should pass; needs pytest
+    contracts/    the tests that every sink, encoder and processor should pass; needs pytest
 
 pytest gets the fixture from a module of its own, beside this package, which loads nothing of
 logflume until a test asks for it.

@@ -69,7 +69,8 @@ def capture(
 
     Captures may be nested (the outer one has the records of the inner one, too) and opened in
     concurrent tasks and threads, each of which has its own. Loggers that are switched off by
-    `logflume.disable` stay so. The result stays readable after the block.
+    `logflume.disable` stay so. The result stays readable after the block. What child processes log
+    is not taken.
 
     Raises:
         ConfigurationError: a setting means nothing.
@@ -179,8 +180,8 @@ class _Block:
                 return self._settling
             self._settling = True
         try:
-            while self._late:
-                record, slot = self._late.popleft()
+            while (job := self._next_late()) is not None:
+                record, slot = job
                 made = [record]
                 try:
                     if is_unsettled(record):
@@ -194,24 +195,39 @@ class _Block:
             self.logs._tell()
         return True
 
+    def _next_late(self) -> tuple[Record, list[Record]] | None:
+        with self._lock:
+            if self._late:
+                return self._late.popleft()
+            self._settling = False  # what comes from now on, somebody else has to see to
+            return None
+
     async def _release(self) -> bool:
         if self.processing is None or self._settling:
             return False
-        released = await _in_a_task(self.processing.release, everything=True)
+        if self._waits:
+            released = await _in_a_task(self.processing.release, everything=True)
+            if released:
+                self.logs._put(released)
+            return bool(released)
+        return self._release_now()
+
+    def _release_now(self) -> bool:
+        assert self.processing is not None
+        with self._lock:
+            work = self.processing.release(everything=True)
+            released = contextvars.copy_context().run(_run_now, work)
         if released:
             self.logs._put(released)
         return bool(released)
 
     def _end(self) -> None:
         """Take what processors kept back; leave what nobody awaited."""
-        if self._waits and self.processing is not None and not in_loop():
-            anyio.run(self._release)
-        elif self.processing is not None:
-            with self._lock:
-                work = self.processing.release(everything=True)
-                released = contextvars.copy_context().run(_run_now, work)
-            if released:
-                self.logs._put(released)
+        if self.processing is not None:
+            if self._waits and not in_loop():
+                anyio.run(self._release)
+            else:
+                self._release_now()
         while self._late:
             record, slot = self._late.popleft()
             if not self.pass_on:
