@@ -453,3 +453,55 @@ def test_exceptions_and_context_are_in_the_records() -> None:
     record = logs.one("Failed", exception=ValueError, request="42", user="alice")
     assert record.exception is not None
     assert record.exception.message == "odd"
+
+
+async def test_a_failure_tells_of_what_is_not_settled() -> None:
+    """Or a missing `settle` would look like a missing record."""
+
+    async def late() -> str:
+        return "late"
+
+    with capture() as logs:
+        log.opt(lazy=True).info("{value}", value=late)
+        with pytest.raises(AssertionError, match=r"1 record filtered, or not settled yet"):
+            logs.one("late")
+        await logs.settle()
+        logs.assert_logged("late")
+
+
+def test_a_processor_that_fails_is_left_out_and_told() -> None:
+    """As in a pipeline: nothing is raised into the caller, and the record goes on."""
+
+    def broken(record: Record) -> Record:
+        raise RuntimeError("no")
+
+    with capture(processors=[broken]) as logs:
+        log.info("said", n=1)
+    assert logs.one("said", n=1).fields["logflume.failed_processor"] == "broken"
+
+
+def test_what_sync_processors_log_is_taken_and_does_not_go_round_in_circles() -> None:
+    """It passes them, as in a pipeline."""
+
+    def chatty(record: Record) -> Record:
+        log.debug("about {what}", what=record.message)
+        return record.replace(fields={"marked": True})
+
+    with capture(processors=[chatty]) as logs:
+        log.info("said")
+    assert sorted(logs.messages) == ["about said", "said"]
+    assert [record.message for record in logs.find(marked=True)] == ["said"]
+
+
+def test_a_capture_decorates_functions_too() -> None:
+    """As every context manager of its kind."""
+    sink = Collect()
+
+    @capture()
+    def quietly() -> None:
+        log.error("nobody hears")
+
+    with Pipeline(sink):
+        quietly()
+        said("heard")
+    assert sink.messages == ["heard"]

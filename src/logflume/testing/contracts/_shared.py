@@ -31,6 +31,7 @@ def failures(check: Callable[[Record], None]) -> dict[str, str]:
 
 
 def fail_for(failed: dict[str, str]) -> None:
+    """Fail the test if there is anything in it: each odd record, and what went wrong."""
     __tracebackhide__ = True
     if failed:
         told = "\n".join(f"  {odd}: {error}" for odd, error in failed.items())
