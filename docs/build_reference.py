@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import logflume
-from logflume import encoders, processors, protocols, sinks
+from logflume import encoders, processors, protocols, sinks, testing
+from logflume.integrations import asgi, stdlib
 
 FOLDER = Path(__file__).parent / "reference"
 
@@ -42,12 +43,18 @@ PAGES: dict[str, tuple[str, str, list[Any]]] = {
     "encoders": ("Encoders", "logflume.encoders", encoders.__all__),
     "processors": ("Processors", "logflume.processors", processors.__all__),
     "sinks": ("Sinks", "logflume.sinks", sinks.__all__),
+    "asgi": ("ASGI", "logflume.integrations.asgi", asgi.__all__),
+    "stdlib": ("The standard library's logging", "logflume.integrations.stdlib", stdlib.__all__),
+    "testing": ("Testing", "logflume.testing", testing.__all__),
 }
 MODULES = {
     "logflume": logflume,
     "logflume.encoders": encoders,
     "logflume.processors": processors,
     "logflume.sinks": sinks,
+    "logflume.integrations.asgi": asgi,
+    "logflume.integrations.stdlib": stdlib,
+    "logflume.testing": testing,
 }
 
 
@@ -94,7 +101,8 @@ def signature(name: str, value: Any) -> str:
         shape = shape.replace(return_annotation=inspect.Signature.empty)
     parameters = [p for p in shape.parameters.values() if p.name != "self"]
     shape = shape.replace(parameters=parameters)
-    text = re.sub(r"<[^<>]+ object at 0x[0-9a-f]+>", "...", f"{name}{shape}")
+    text = re.sub(r"<function ([\w.]+) at 0x[0-9a-f]+>", r"\1", f"{name}{shape}")
+    text = re.sub(r"<[^<>]+ at 0x[0-9a-f]+>", "...", text)
     text = re.sub(r"\b(?:[a-z_]+\.)+(?=[A-Z])", "", text.replace("'", ""))
     if len(text) <= 96 or not parameters:
         return text

@@ -10,6 +10,8 @@ for types count, too.
                                through protocols
     L4  integrations           all below, by way of the modules that `logflume/__init__.py` shows;
                                what they bridge to is imported when it is used
+    L4  testing                what users may import, and the hooks of the engine that tests need;
+                               its contracts bring pytest, and nothing else imports them
 """
 
 from __future__ import annotations
@@ -51,6 +53,7 @@ ENCODERS, PROCESSORS, SINKS = "encoders", "processors", "sinks"
 CONFIG = "config"
 FILES = "files"
 INTEGRATIONS = "integrations"
+TESTING = "testing"
 PLUG_INS = (ENCODERS, PROCESSORS, SINKS)
 
 LOOPS = {"asyncio", "trio", "uvloop", "sniffio"}
@@ -85,6 +88,7 @@ OUTSIDE = {  # what each part may import beside the standard library
     SINKS: {"anyio", "aiofiles", "rich"},
     CONFIG: {"msgspec", "watchfiles"},
     INTEGRATIONS: set(),
+    TESTING: {"anyio", "pytest"},
 }
 
 MOST_LINES = 450
@@ -161,6 +165,7 @@ def test_a_module_imports_only_what_its_layer_allows(path: Path) -> None:
         SINKS: {"L0", ENCODERS, FILES, "engine", SINKS},
         CONFIG: {"L0", "logger", ENCODERS, PROCESSORS, "engine", SINKS, CONFIG},
         INTEGRATIONS: {"L0", "logger", ENCODERS, PROCESSORS, "engine", SINKS, INTEGRATIONS},
+        TESTING: {"L0", "logger", ENCODERS, "engine", TESTING},
     }[part]
     if path.name == "__init__.py":
         allowed = allowed | {part}
@@ -202,6 +207,25 @@ def test_plug_ins_of_one_kind_never_import_each_other(path: Path) -> None:
     kind = path.parent.name
     shared = f"{kind}._"  # what several of a kind build on, no plug-in by itself
     assert {name for name in own if part_of(name) == kind and not name.startswith(shared)} == set()
+
+
+def test_only_the_contracts_need_pytest() -> None:
+    def is_contract(name: str) -> bool:
+        return name.startswith("testing.contracts")
+
+    for path in MODULES:
+        own, outside = imports(path)
+        if not is_contract(name_of(path)):
+            assert "pytest" not in outside
+            assert not [name for name in own if is_contract(name)]
+
+
+def test_importing_logflume_loads_no_part_that_users_import_themselves() -> None:
+    code = "import sys, logflume; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert not {"logflume.testing", "_logflume_pytest"} & set(done.stdout.split())
 
 
 @each_module

@@ -14,10 +14,11 @@ from hatchling.builders.wheel import WheelBuilder
 
 import logflume
 from docs import build_reference
-from logflume import encoders, processors, sinks
+from logflume import encoders, processors, sinks, testing
+from logflume.integrations import asgi, stdlib
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = [logflume, encoders, processors, sinks]
+PACKAGES = [logflume, encoders, processors, sinks, asgi, stdlib, testing]
 SUBPACKAGES = {"encoders", "processors", "sinks"}
 each_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda p: p.__name__)
 
@@ -46,7 +47,7 @@ def test_all_is_sorted_and_says_everything_once(package: ModuleType) -> None:
 
 @each_package
 def test_all_is_complete(package: ModuleType) -> None:
-    modules = {info.name for info in pkgutil.iter_modules(package.__path__)}
+    modules = {info.name for info in pkgutil.iter_modules(getattr(package, "__path__", ()))}
     found = {
         name
         for name, value in vars(package).items()

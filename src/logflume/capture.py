@@ -2,6 +2,7 @@
 
 Everything here is written to be short in machine time: one flat record, no lock, no call that can
 be put off. What is known of the engine is an `Intake`; which one is current is said by `connect`.
+Tests may put an intake of theirs before it: `intercept`.
 
 A record's trace and span ids must be read in the caller, too, but only few programs want them, and
 looking whether they do would cost the others. So nothing looks: while the current pipeline wants
@@ -17,7 +18,7 @@ import weakref
 from _thread import get_ident
 from collections.abc import Callable, Coroutine
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, cast
 
 from . import level as levels
 from .context import get_context as get_plain_context
@@ -33,9 +34,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DONE",
+    "Connection",
     "Options",
     "Source",
     "connect",
+    "intercept",
     "level_method",
     "log_with",
     "source_of",
@@ -92,22 +95,55 @@ CurrentSpan: TypeAlias = Callable[[], tuple[int, int] | None]
 """The trace id and span id of the span that the caller is in; None outside of any."""
 
 
+class Connection(NamedTuple):
+    """Who takes what loggers say, and at which levels.
+
+    `whereabouts` names the current thread and task of calls from other threads than the intake's.
+    `current_span`, if records shall have one, is asked at every call that is captured.
+    """
+
+    intake: Intake
+    thresholds: Thresholds
+    whereabouts: Callable[[], tuple[str, str | None]]
+    current_span: CurrentSpan | None = None
+
+
+_connected: Connection
+_interceptor: Callable[[Connection], Connection] | None = None
+
+
 def connect(
     intake: Intake,
     thresholds: Thresholds,
     whereabouts: Callable[[], tuple[str, str | None]],
     current_span: CurrentSpan | None = None,
 ) -> None:
-    """Send what is logged from now on to this intake, at these levels.
+    """Send what is logged from now on to this intake, at these levels: see `Connection`."""
+    global _connected
+    _connected = Connection(intake, thresholds, whereabouts, current_span)
+    _switch_over()
 
-    `whereabouts` names the current thread and task of calls from other threads than the intake's.
-    `current_span`, if records shall have one, is asked at every call that is captured.
+
+def intercept(interceptor: Callable[[Connection], Connection] | None) -> None:
+    """Put something between the loggers and what is connected, now and later; None takes it away.
+
+    Asked at once and again at each `connect` for what loggers are to see instead. So a test keeps
+    hold of the records while pipelines are opened and closed. Neither this nor `connect` takes a
+    lock: both are called under that of `engine.current`.
     """
+    global _interceptor
+    _interceptor = interceptor
+    _switch_over()
+
+
+def _switch_over() -> None:
     global _intake, _thresholds, _whereabouts, get_context
-    get_context = get_plain_context if current_span is None else _context_with(current_span)
-    _whereabouts = whereabouts
-    _thresholds = thresholds
-    _intake = intake
+    seen = _connected if _interceptor is None else _interceptor(_connected)
+    span = seen.current_span
+    get_context = get_plain_context if span is None else _context_with(span)
+    _whereabouts = seen.whereabouts
+    _thresholds = seen.thresholds
+    _intake = seen.intake
     refresh_thresholds()
 
 

@@ -9,7 +9,30 @@ from typing import Any
 from .record import Record
 from .snapshot import snapshot, type_name
 
-__all__ = ["call_lazy", "lazy_failure", "settle_lazy"]
+__all__ = ["abandon_lazy", "call_lazy", "is_unsettled", "lazy_failure", "settle_lazy"]
+
+
+def is_unsettled(record: Record) -> bool:
+    """Whether some value of the record is still to be awaited: see `settle_lazy`."""
+    if record.extra is None or not record.extra.lazy:
+        return False
+    return any(isinstance(v, _Pending) for v in (*record.args, *record.call_fields.values()))
+
+
+def abandon_lazy(record: Record) -> None:
+    """Give up what is still to be awaited of a record, in place: nobody will. Never raises."""
+    record.args = tuple([_given_up(value) for value in record.args])
+    record.call_fields = {key: _given_up(v) for key, v in record.call_fields.items()}
+
+
+def _given_up(value: Any) -> Any:
+    if not isinstance(value, _Pending):
+        return value
+    try:
+        getattr(value.awaitable, "close", str)()  # or a coroutine says that it was never awaited
+    except Exception:
+        pass  # a coroutine's own code, at its end
+    return repr(value)
 
 
 async def _as_long_as_it_takes(awaitable: Awaitable[Any]) -> Any:

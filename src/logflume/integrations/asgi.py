@@ -20,7 +20,7 @@ from ._trace import new_request_id as _new_request_id
 
 __all__ = ["LoggingMiddleware", "lifespan"]
 
-Lifespan: TypeAlias = Callable[[Any], AbstractAsyncContextManager[Any]]
+_Lifespan: TypeAlias = Callable[[Any], AbstractAsyncContextManager[Any]]
 """What Starlette and FastAPI call a lifespan: an async context manager, made for the app."""
 
 
@@ -110,7 +110,9 @@ class LoggingMiddleware:
 _CALLS: dict[str, type[Request | Connection]] = {"http": Request, "websocket": Connection}
 
 
-def lifespan(pipeline: Pipeline | Callable[[], Pipeline], own: Lifespan | None = None) -> Lifespan:
+def lifespan(
+    pipeline: Pipeline | Callable[[], Pipeline], own: _Lifespan | None = None
+) -> _Lifespan:
     """Return a lifespan which opens the pipeline before the app starts, and closes it at the end.
 
     `own` is the app's own lifespan: it runs inside, so that what it logs at its start and end is

@@ -6,7 +6,7 @@ import builtins
 import threading
 from typing import TYPE_CHECKING, Any
 
-from ..encoders._traceback import traceback_lines
+from ..encoders._backtrace import backtrace
 from ..escape import escape
 from ..exception import ExceptionInfo
 from ..record import Record
@@ -53,7 +53,7 @@ class LogRecords:
         made.thread = self._ident_of(record.thread)
         own["taskName"] = record.task and shown(record.task)
         if record.exception is not None:
-            made.exc_text = "\n".join(traceback_lines(record.exception, "", shown))
+            made.exc_text = "\n".join(backtrace(record.exception, form=shown))
             made.exc_info = _exc_info(record.exception, shown(record.exception.message))
         self._add_fields(record, made)
         return made
