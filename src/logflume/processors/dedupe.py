@@ -14,6 +14,7 @@ from collections.abc import Callable, Hashable
 from ..key import Key, brief, key_of
 from ..record import Record
 from ..setting import function, name_of_field, positive
+from ..snapshot import safe_repr
 
 __all__ = ["Dedupe"]
 
@@ -113,5 +114,5 @@ def _content(record: Record) -> Hashable:
     exception = record.exception
     raised = None if exception is None else (exception.type, brief(exception.message))
     # As text, the fields can be looked up whatever they are, and 1, 1.0 and True stay apart.
-    fields = brief(repr(record.fields)) if record.fields else None
+    fields = brief(safe_repr(record.fields)) if record.fields else None
     return record.level.no, record.logger, brief(record.message), fields, raised

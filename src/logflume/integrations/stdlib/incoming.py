@@ -29,6 +29,8 @@ _NAMES = re.compile(r"%\(([^()]*)\)")
 _levels: dict[tuple[Any, Any], Level] = {}
 _codes: dict[tuple[Any, Any, Any], CodeType] = {}
 
+_YEAR_10000 = 253_402_300_800
+
 
 def record_from(given: logging.LogRecord, logger: str, hidden: frozenset[str]) -> Record:
     """Make a Record of a LogRecord, with the context of the current task.
@@ -50,7 +52,7 @@ def record_from(given: logging.LogRecord, logger: str, hidden: frozenset[str]) -
         extra = extra or Extra()
         extra.exception = exception
     return Record(
-        round(given.created * 1e6) * 1_000,
+        _time_ns_of(given.created),
         level_of(given.levelno, given.levelname),
         template,
         args,
@@ -190,3 +192,8 @@ def code_at(path: Any, line: Any, function: Any) -> CodeType:
             _codes.clear()
         _codes[key] = code
     return code
+
+
+def _time_ns_of(created: float) -> int:
+    """Return a time that a calendar has: of another one, when the record came is all there is."""
+    return round(created * 1e6) * 1_000 if 0 <= created < _YEAR_10000 else time.time_ns()
