@@ -4,10 +4,11 @@ A warm-up of `WARM_UP` records comes first, so that lazy imports, caches and the
 interpreter are settled. The clock stops after `flush`; the lines are counted right then,
 before anything is closed. The garbage collector runs as it does in any program.
 
-Before that, a scrap file as large as the lines will be is written and deleted. A virtual machine
-may get each page of memory from its host on first touch, at 10 µs and more, so the page cache of
-a fresh file can cost thrice what the floor does, and only for those who come first. The writes
-are as small as a file's buffer, since large ones take memory from elsewhere.
+Before that, two scrap files as large as the lines will be are written and deleted. A virtual
+machine may get each page of memory from its host on first touch, at 10 µs and more, so the page
+cache of a fresh file can cost thrice what the floor does, and only for those who come first. One is
+written in pieces as small as a file's buffer, the other in large ones, whose pages come from
+elsewhere.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from benchmarks.job import AsyncSession, Job, Opener, Sample
 
 WARM_UP: Final = 1_000
 SCRAP: Final = bytes(8_192)
+LARGE_SCRAP: Final = bytes(2_097_152)
 SCRAP_PER_RECORD: Final = 1_024
 LOCAL: Final = "local"
 
@@ -57,11 +59,13 @@ async def ameasure(job: Job, opener: Opener) -> Sample:
 
 def warm_pages(job: Job) -> None:
     """Make the system own the memory that the lines will take in its page cache."""
-    scrap = Path(f"{job.path}.scrap")
-    with scrap.open("wb") as file:
-        for _ in range(job.records * SCRAP_PER_RECORD // len(SCRAP) + 1):
-            file.write(SCRAP)
-    scrap.unlink()
+    size = job.records * SCRAP_PER_RECORD
+    for scrap in (SCRAP, LARGE_SCRAP):
+        path = Path(f"{job.path}.scrap")
+        with path.open("wb", buffering=0) as file:
+            for _ in range(size // len(scrap) + 1):
+                file.write(scrap)
+        path.unlink()
 
 
 async def _timed(job: Job, session: AsyncSession) -> float:
