@@ -32,19 +32,28 @@ from tests.intake import captured
 CONFIGS = {"uvicorn": uvicorn_config, "gunicorn": gunicorn_config, "hypercorn": hypercorn_config}
 
 
+SERVERS = ("uvicorn", "gunicorn.error", "gunicorn.access", "hypercorn.error", "hypercorn.access")
+
+
+def forget_servers() -> None:
+    """Undo what servers that ran in this process have done to their loggers."""
+    for logger in map(logging.getLogger, SERVERS):
+        logger.handlers.clear()
+        logger.propagate = True
+        logger.disabled = False
+        logger.setLevel(logging.NOTSET)
+
+
 @pytest.fixture
 def quiet() -> Iterator[None]:
     """Put `logging` back after a test that configured it."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    forget_servers()
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
-    for name in ("uvicorn", "gunicorn.error", "gunicorn.access", "hypercorn.error"):
-        logging.getLogger(name).handlers.clear()
-        logging.getLogger(name).propagate = True
-    logging.getLogger("hypercorn.access").handlers.clear()
-    logging.getLogger("hypercorn.access").propagate = True
+    forget_servers()
 
 
 @pytest.mark.parametrize("server", CONFIGS)

@@ -142,6 +142,8 @@ def _rendered(
 
 def _whereabouts_of(given: logging.LogRecord) -> tuple[str, str | None]:
     thread = given.threadName or ""
+    if type(thread) is not str:
+        thread = safe_str(thread)
     task = getattr(given, "taskName", None)
     if task is None and given.thread in (None, get_ident()):  # Python 3.11, or trio
         here, task = whereabouts()
