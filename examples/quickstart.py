@@ -98,6 +98,7 @@ async def main(options: argparse.Namespace) -> bool:
         Route(sinks.Console(sys.stdout), level="INFO"),
         Route(sinks.File(output), name="file"),  # JSON lines, unless told otherwise
         processors=[processors.Add(service="quickstart")],
+        redact=not options.replay,  # lines of other programs come out as they are
         level="DEBUG",
     )
     async with pipeline:
