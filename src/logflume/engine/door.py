@@ -103,7 +103,7 @@ class Door:
         self._in_hand = 0
         self.special = self._special = False
         self._unturned = 0
-        self.step: Callable[[], None] = _no_step
+        self.step: Callable[[], None] = no_step
         """Moves what is in the queue on to the routes; what it is replaced by, if it can be."""
         self._delivered = 0
         self._filtered = 0
@@ -151,7 +151,7 @@ class Door:
     def _may_step(self) -> bool:
         """Whether the records can be moved on by a caller, as the pump would do it now."""
         return (
-            self.step is not _no_step
+            self.step is not no_step
             and len(self.queue) >= self._pace.now
             and not (self._in_hand or self._special or self._closed)
             and not (self._gated or self._waiters or self._urgent)
@@ -445,5 +445,5 @@ def _no_task(loop: Any) -> None:
     return None
 
 
-def _no_step() -> None:
+def no_step() -> None:
     """The step of a door whose records need more than that."""

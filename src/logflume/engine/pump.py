@@ -16,7 +16,7 @@ from ..lazy import lazy_failure, settle_lazy
 from ..level import Thresholds
 from ..record import Record
 from .backend import survivable
-from .door import DOOR, Door, _no_step
+from .door import DOOR, Door, no_step
 from .ledger import News, describe
 from .processing import PROCESSORS, Processing
 from .progress import Progress
@@ -87,7 +87,7 @@ class Pump:
         """Run other processors from the next burst on, after the old ones gave out what they keep.
         On the loop, or before it runs."""
         self._next = processing
-        self._door.step = _no_step
+        self._door.step = no_step
         self._door.hurry()
 
     async def _change(self) -> None:

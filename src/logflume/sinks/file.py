@@ -53,6 +53,13 @@ _PASSING = {
 TELL_AGAIN = 60.0
 """Seconds after which the same trouble is told again."""
 
+# Little in flight: what is written next is still in the caches, and the same memory is used again.
+_ROUTE_DEFAULTS: dict[str, Any] = {
+    "batch": Batch(max_records=4_096, max_bytes=2_097_152, max_age=0.2),
+    "buffer_records": 8_192,
+    "overflow": "wait",
+}
+
 
 class File:
     """Append records to a file, by default as JSON lines.
@@ -121,21 +128,12 @@ class File:
         if self._template is not None:
             self.wants_blocks = False  # which file it is is seen from the record
         if self._rotation is None:
-            if self._compression is not None:
-                raise ConfigurationError.of("File.compression", compression, "with rotation only")
-            if self._retention and not (self._template and self._template.is_dated):
-                accepted = "with rotation, or a date in the path"
-                raise ConfigurationError.of("File.retention", retention, accepted)
+            self._refuse_without_rotation(retention, compression)
         self.path = Path(text)
         self.name = self.path.name
         self.tell: Callable[[str], None] = tell_on_stderr
         """Called with what goes wrong without loss, in any thread."""
-        self.route_defaults: dict[str, Any] = {
-            "encoder": Json(),
-            "batch": Batch(max_records=4_096, max_bytes=2_097_152, max_age=0.2),
-            "buffer_records": 8_192,
-            "overflow": "wait",
-        }
+        self.route_defaults: dict[str, Any] = {"encoder": Json(), **_ROUTE_DEFAULTS}
         self._terms = Terms(
             mode=mode,
             rotation=self._rotation,
@@ -160,6 +158,13 @@ class File:
         self._done: dict[int, Record] = {}
         self._process = 0
         self._refused = 0
+
+    def _refuse_without_rotation(self, retention: Any, compression: Any) -> None:
+        if self._compression is not None:
+            raise ConfigurationError.of("File.compression", compression, "with rotation only")
+        if self._retention and not (self._template and self._template.is_dated):
+            accepted = "with rotation, or a date in the path"
+            raise ConfigurationError.of("File.retention", retention, accepted)
 
     # On the loop.
 

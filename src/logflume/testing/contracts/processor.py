@@ -132,6 +132,7 @@ class ProcessorContract:
 
 
 async def out_of(processor: Processor, record: Record) -> list[Record]:
+    """Return what a processor, sync or async, makes of a record: none, one or several."""
     result: Any = processor(record)
     if inspect.isawaitable(result):
         result = await result

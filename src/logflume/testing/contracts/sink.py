@@ -226,5 +226,6 @@ def batch_for(sink: Sink, records: list[Record]) -> tuple[SinkBatch, list[bytes]
 
 
 def look_of_batch(batch: SinkBatch) -> list[Any]:
+    """Return all that a sink can see of a batch, to be compared with what it is afterwards."""
     looks = [look(record) for record in batch.records]
     return [looks, list(batch.encoded), [bytes(it) for it in batch.blocks], list(batch.sizes)]
