@@ -33,7 +33,7 @@ class Panels:
             from rich.text import Text
         except ImportError:
             raise ConfigurationError.of(
-                setting, "rich", "'plain', or 'rich' where the package rich is installed"
+                setting, "rich", "'plain', or 'rich' with the extra: pip install 'logflume[rich]'"
             ) from None
         self._group = Group
         self._panel = Panel
