@@ -447,7 +447,7 @@ def test_rich_draws_panels() -> None:
 def test_without_rich_panels_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Told when the encoder is made."""
     monkeypatch.setitem(sys.modules, "rich.console", None)
-    with pytest.raises(ConfigurationError, match="logflume.rich"):
+    with pytest.raises(ConfigurationError, match=r"logflume\[rich\]"):
         Console(exceptions="rich")
 
 
