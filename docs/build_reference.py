@@ -22,8 +22,8 @@ PAGES: dict[str, tuple[str, str, list[Any]]] = {
         "Loggers and context",
         "logflume",
         [
-            *("get_logger", "log", "Logger", "context", "current_context", "Level"),
-            *("scope", "Scope", "register_level", "enable", "disable"),
+            *("get_logger", "log", "Logger", "context", "current_context", "override"),
+            *("Level", "scope", "Scope", "register_level", "enable", "disable"),
         ],
     ),
     "pipelines": ("Pipelines and routes", "logflume", ["Pipeline", "Route", "Batch", "Retry"]),

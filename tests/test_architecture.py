@@ -28,7 +28,7 @@ from tests.fakes import unmeasured
 SRC = Path(__file__).parents[1] / "src" / "logflume"
 MODULES = sorted(SRC.rglob("*.py"))
 
-CALL_SITE = {"capture", "catch", "lazy", "logger", "scope"}
+CALL_SITE = {"around", "capture", "catch", "lazy", "logger", "override", "scope", "source"}
 
 L0 = {
     "context",

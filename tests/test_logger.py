@@ -17,9 +17,9 @@ import anyio
 import pytest
 
 import logflume
-from logflume import Logger, capture, get_logger
-from logflume.capture import refresh_thresholds
+from logflume import Logger, get_logger, source
 from logflume.level import LEVELS, WARNING, Thresholds
+from logflume.source import refresh_thresholds
 from tests.fakes import may_block
 from tests.intake import Taken, captured
 
@@ -576,10 +576,10 @@ def test_an_intake_that_breaks_does_not_reach_the_caller(log: Logger) -> None:
 @pytest.fixture
 def switches(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Forget what a test silences."""
-    monkeypatch.setattr(capture, "_switches", {})
+    monkeypatch.setattr(source, "_switches", {})
     yield
     monkeypatch.undo()
-    capture.refresh_thresholds()
+    refresh_thresholds()
 
 
 @pytest.mark.usefixtures("switches")

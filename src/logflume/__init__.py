@@ -24,6 +24,7 @@ from .errors import ConfigurationError, LogflumeError, PipelineError, Rejected, 
 from .exception import ExceptionInfo, Frame
 from .level import Level, register_level
 from .logger import Logger, disable, enable, get_logger
+from .override import override
 from .protocols import Encoder, Processor, Sink, SinkBatch
 from .record import Record
 from .scope import Scope, scope
@@ -63,6 +64,7 @@ __all__ = [
     "encoders",
     "get_logger",
     "log",
+    "override",
     "processors",
     "register_level",
     "scope",

@@ -8,44 +8,46 @@ A record's trace and span ids must be read in the caller, too, but only few prog
 looking whether they do would cost the others. So nothing looks: while the current pipeline wants
 them, another function stands in for `get_context`. What that returns for a call in a span is no
 plain dict, so it is told apart by the check that is there anyway, for calls inside sinks.
+
+So it is with levels that hold for some tasks only (`logflume.override`). While there is a lower one
+than the ordinary levels, all loggers speak from that on, and another `get_context` makes every call
+look whether it is of those tasks: see `around`. When the last one is over, all is as before. (A
+call of another thread that is between the two comparisons at that moment comes through.)
 """
 
 from __future__ import annotations
 
 import sys
 import time
-import weakref
 from _thread import get_ident
 from collections.abc import Callable, Coroutine
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, cast
 
-from . import level as levels
+from .around import is_unwanted, least_of, looked_at, taken_apart, with_span
 from .context import get_context as get_plain_context
 from .exception import take_exception
 from .lazy import call_lazy, settle_lazy
 from .level import Level, Thresholds
 from .record import Extra, Record
 from .snapshot import SCALARS, safe_str, snapshot_args, snapshot_fields, type_name
+from .source import Source, on_lowered, use_thresholds
 
 if TYPE_CHECKING:
-    from .context import Inside
     from .protocols import Intake
 
 __all__ = [
     "DONE",
     "Connection",
     "Options",
-    "Source",
     "connect",
     "intercept",
+    "is_wanted",
     "level_method",
     "log_with",
-    "source_of",
     "submit",
     "surroundings",
-    "switch",
-    "watch_levels",
+    "threshold_here",
 ]
 
 
@@ -75,22 +77,9 @@ class _Done(Coroutine[Any, Any, None]):
 DONE = _Done()
 
 
-class Source:
-    """What all loggers of one name share: the name, and the number below which they are silent."""
-
-    __slots__ = ("__weakref__", "name", "threshold")
-
-    def __init__(self, name: str, threshold: int) -> None:
-        self.name = name
-        self.threshold = threshold
-
-
-_sources: weakref.WeakValueDictionary[str, Source] = weakref.WeakValueDictionary()
-_thresholds = Thresholds(levels.INFO)
 _intake: Intake
 _whereabouts: Callable[[], tuple[str, str | None]]
 get_context: Callable[[], Any] = get_plain_context
-
 CurrentSpan: TypeAlias = Callable[[], tuple[int, int] | None]
 """The trace id and span id of the span that the caller is in; None outside of any."""
 
@@ -137,93 +126,37 @@ def intercept(interceptor: Callable[[Connection], Connection] | None) -> None:
 
 
 def _switch_over() -> None:
-    global _intake, _thresholds, _whereabouts, get_context
+    global _intake, _get_context, _whereabouts, get_context
     seen = _connected if _interceptor is None else _interceptor(_connected)
     span = seen.current_span
-    get_context = get_plain_context if span is None else _context_with(span)
+    _get_context = get_plain_context if span is None else with_span(get_plain_context, span)
+    get_context = looked_at(_get_context)  # until it is known whether that has to be
     _whereabouts = seen.whereabouts
-    _thresholds = seen.thresholds
     _intake = seen.intake
-    refresh_thresholds()
+    use_thresholds(seen.thresholds)
 
 
-def _context_with(current_span: CurrentSpan) -> Callable[[], Any]:
-    """Make a `get_context` that looks for a span as well: then, it returns the extra with it."""
-    nowhere: frozenset[str] = frozenset()
-
-    def get_context() -> dict[str, Any] | tuple[dict[str, Any], Extra]:
-        context = get_plain_context()
-        try:
-            span = current_span()
-        except Exception:  # better a record without its span than none
-            span = None
-        if span is None:
-            return context
-        if type(context) is dict:
-            return context, Extra(None, nowhere, False, span)
-        inside = cast("Inside", context)
-        return inside.plain, Extra(None, inside.origins, False, span)
-
-    return get_context
+def _look(on: bool) -> None:
+    global get_context
+    get_context = looked_at(_get_context) if on else _get_context
 
 
-def _unfold(found: Any) -> tuple[dict[str, Any], Extra]:
-    """Return the context and the extra of a call that has one from the start."""
-    if type(found) is tuple:
-        return found
-    return found.plain, Extra(origins=found.origins, span=found.span)
+_get_context: Callable[[], Any] = get_plain_context
+"""What `get_context` is while no task has a level of its own."""
+on_lowered(_look)
 
 
-def refresh_thresholds() -> None:
-    """Bring all loggers to the levels of the current thresholds."""
-    for source in list(_sources.values()):
-        source.threshold = _threshold_of(source.name)
-    for changed in _watchers.copy():
-        changed(_thresholds)
+def is_wanted(source: Source, no: int) -> bool:
+    """Whether a call at this level would be captured here and now."""
+    if no < source.threshold:
+        return False
+    found = get_context()
+    return type(found) is dict or not is_unwanted(found, source.ordinary, no)
 
 
-_watchers: list[Callable[[Thresholds], None]] = []
-
-
-def watch_levels(changed: Callable[[Thresholds], None]) -> Callable[[], None]:
-    """Call a function with the thresholds, now and when they change; return how to stop that.
-
-    It is called in the thread that changes them, and must not raise.
-    """
-    _watchers.append(changed)
-    changed(_thresholds)
-    return lambda: _watchers.remove(changed)
-
-
-_switches: dict[str, bool] = {}
-
-
-def switch(name: str | None, on: bool) -> None:
-    """Let the loggers of a name, and of all below it, speak or be silent."""
-    levels.name_of_logger(name)
-    _switches[name or ""] = on
-    refresh_thresholds()
-
-
-def _threshold_of(name: str) -> int:
-    switches, at = _switches, name
-    while switches:
-        on = switches.get(at)
-        if on is False:
-            return levels.MAX_NO + 1
-        if on or not at:
-            break
-        at = at.rpartition(".")[0]
-    return _thresholds.of(name)
-
-
-def source_of(name: str) -> Source:
-    """Return what the loggers of this name share."""
-    source = _sources.get(name)
-    if source is None:
-        source = _sources.setdefault(name, Source(name, 0))
-        source.threshold = _threshold_of(name)
-    return source
+def threshold_here(thresholds: Thresholds, name: str) -> int:
+    """Return the number below which a logger of this name says nothing in the current task."""
+    return least_of(get_plain_context(), thresholds.of(name))
 
 
 class Options:
@@ -262,7 +195,9 @@ def level_method(level: Level, *, waits: bool) -> Any:  # noqa: C901 - see below
     getframe = sys._getframe
     time_ns = time.time_ns
 
-    def method(self: Bound, message: Any = "", /, *args: Any, **fields: Any) -> Any:
+    def method(  # noqa: C901
+        self: Bound, message: Any = "", /, *args: Any, **fields: Any
+    ) -> Any:
         source = self._source
         if no < source.threshold:
             return nothing
@@ -278,7 +213,9 @@ def level_method(level: Level, *, waits: bool) -> Any:  # noqa: C901 - see below
             context = get_context()
             extra = None
             if type(context) is not dict:
-                context, extra = _unfold(context)
+                if is_unwanted(context, source.ordinary, no):
+                    return nothing
+                context, extra = taken_apart(context)
             frame = getframe(1)
             intake = _intake
             if get_ident() == intake.ident:
@@ -338,7 +275,9 @@ def log_with(
         context = get_context()
         extra = None
         if type(context) is not dict:
-            context, extra = _unfold(context)
+            if is_unwanted(context, source.ordinary, level.no):
+                return DONE if waits else None
+            context, extra = taken_apart(context)
         code, lasti = _caller(2 + options.depth)
         record = Record(
             time.time_ns(),
@@ -392,8 +331,7 @@ def _submit(record: Record, waits: bool) -> Any:
 
 def surroundings() -> tuple[dict[str, Any], Extra | None]:
     """Return the context of the caller's task, and what a record that is made in it begins with."""
-    context = get_context()
-    return (context, None) if type(context) is dict else _unfold(context)
+    return taken_apart(get_context())
 
 
 def submit(record: Record) -> None:
@@ -427,6 +365,8 @@ def _rescue(
 ) -> Any:
     """Log what is left of a call whose capture failed: nothing reaches the caller."""
     try:
+        if not is_wanted(source, level.no):
+            return DONE if waits else None
         record = Record(
             time.time_ns(), level, safe_str(message), (),
             {"logflume.capture_error": type_name(error)}, bound, {},

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from .snapshot import snapshot_fields
 
@@ -20,27 +20,82 @@ Span: TypeAlias = tuple[int, int]
 """A trace id and a span id."""
 
 
+_NOWHERE: frozenset[str] = frozenset()
+
+
+class LevelHere:
+    """A level in place of all others', for as long as somebody holds it."""
+
+    __slots__ = ("_held", "no")
+
+    def __init__(self, no: int) -> None:
+        self.no = no
+        self._held: list[None] = []  # a list, since no thread comes between its append and pop
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it counts."""
+        return bool(self._held)
+
+    def hold(self) -> None:
+        """Let it count, until it was let go as many times."""
+        self._held.append(None)
+
+    def let_go(self) -> bool:
+        """Take one holding back; whether there was any."""
+        try:
+            self._held.pop()
+        except IndexError:
+            return False
+        return True
+
+
+class Rules(NamedTuple):
+    """How what is logged in a block differs from what others log: see `logflume.override`.
+
+    `levels` has that of the innermost block first.
+    """
+
+    levels: tuple[LevelHere, ...] = ()
+    skips: bool = False
+    without: frozenset[str] = _NOWHERE
+
+    def and_inside(self, inner: Rules) -> Rules:
+        """Return the rules of a block with these inside one with ours."""
+        return Rules(
+            inner.levels + self.levels, inner.skips or self.skips, inner.without | self.without
+        )
+
+
+AS_EVER = Rules()
+
+
 class Inside(dict[str, Any]):
     """A context with more than fields, for what only few records have.
 
     Inside a sink or callback, records captured here carry the routes they came from: that is how
     a record that a sink logs never comes back to the same sink. Inside a request that is part of
-    a trace, they carry its span. They hold `plain`, the same fields in a dict of no other kind.
+    a trace, they carry its span. Inside an `override`, its rules decide about them. They hold
+    `plain`, the same fields in a dict of no other kind.
     """
 
-    __slots__ = ("origins", "plain", "span")
+    __slots__ = ("origins", "plain", "rules", "span")
 
     def __init__(
-        self, fields: dict[str, Any], origins: frozenset[str], span: Span | None = None
+        self,
+        fields: dict[str, Any],
+        origins: frozenset[str],
+        span: Span | None = None,
+        rules: Rules = AS_EVER,
     ) -> None:
         super().__init__(fields)
         self.plain = fields
         self.origins = origins
         self.span = span
+        self.rules = rules
 
 
 _EMPTY: dict[str, Any] = {}
-_NOWHERE: frozenset[str] = frozenset()
 _context: ContextVar[dict[str, Any]] = ContextVar("logflume.context", default=_EMPTY)
 get_context = _context.get
 
@@ -74,11 +129,12 @@ class context:  # noqa: N801 - reads as a statement: `with context(request_id=..
     the task that entered it.
     """
 
-    __slots__ = ("_fields", "_span")
+    __slots__ = ("_fields", "_rules", "_span")
 
     def __init__(self, /, **fields: Any) -> None:
         self._fields = snapshot_fields(fields)
         self._span: Span | None = None
+        self._rules: Rules | None = None
 
     def __enter__(self) -> None:
         base, blocks = _unwind()
@@ -122,13 +178,15 @@ def _wind(base: dict[str, Any], blocks: tuple[context, ...]) -> None:
     merged = base
     if blocks:
         merged = dict(base)
-        origins, span = _NOWHERE, None
+        origins, span, rules = _NOWHERE, None, AS_EVER
         if isinstance(base, Inside):
-            origins, span = base.origins, base.span
+            origins, span, rules = base.origins, base.span, base.rules
         for block in blocks:
             merged.update(block._fields)
             span = block._span or span
-        if origins or span is not None:
-            merged = Inside(merged, origins, span)
+            if block._rules is not None:
+                rules = rules.and_inside(block._rules)
+        if origins or span is not None or rules is not AS_EVER:
+            merged = Inside(merged, origins, span, rules)
     _context.set(merged)
     _blocks.set((merged, base, blocks))

@@ -227,3 +227,23 @@ class Thresholds:
                 return level.no
             name = name.rpartition(".")[0]
         return self.root.no
+
+
+class Lowered(Thresholds):
+    """Somebody's thresholds, while loggers have to speak from a lower number on than they say."""
+
+    __slots__ = ("_no", "ordinary")
+
+    def __init__(self, ordinary: Thresholds, no: int) -> None:
+        super().__init__(ordinary.root)
+        self.ordinary = ordinary
+        self._no = no
+
+    @property
+    def names(self) -> list[str]:
+        """The names that have a level of their own."""
+        return self.ordinary.names
+
+    def of(self, name: str) -> int:
+        """Return the number below which a logger of this name says nothing."""
+        return min(self._no, self.ordinary.of(name))

@@ -11,17 +11,16 @@ from .capture import (
     PLAIN,
     WITH_EXCEPTION,
     Options,
-    Source,
+    is_wanted,
     level_method,
     log_with,
     named_method,
-    source_of,
-    switch,
 )
 from .catch import Catch
 from .context import context
 from .level import Level, coerce_level
 from .snapshot import snapshot_fields
+from .source import Source, source_of, switch
 
 if TYPE_CHECKING:
     from .protocols import Controls
@@ -180,8 +179,8 @@ class Logger:
         )
 
     def is_enabled_for(self, level: str | int) -> bool:
-        """Whether a call at this level would be captured now."""
-        return coerce_level(level).no >= self._source.threshold
+        """Whether a call at this level would be captured here and now."""
+        return is_wanted(self._source, coerce_level(level).no)
 
     def bind(self, /, **fields: Any) -> Logger:
         """Return a logger with these fields added to every record; values as they are now."""

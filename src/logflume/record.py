@@ -66,12 +66,17 @@ def site_of(code: CodeType, lasti: int) -> Site:
 
 
 class Extra(msgspec.Struct, gc=False):
-    """What only few records have, apart, so that the others do not pay for it."""
+    """What only few records have, apart, so that the others do not pay for it.
+
+    `origins` are routes that the record came from, `without` those that somebody kept it from: it
+    goes to none of them.
+    """
 
     exception: ExceptionInfo | None = None
     origins: frozenset[str] = frozenset()
     lazy: bool = False
     span: tuple[int, int] | None = None
+    without: frozenset[str] = frozenset()
 
 
 class Record(msgspec.Struct, gc=False, eq=False):
@@ -143,6 +148,11 @@ class Record(msgspec.Struct, gc=False, eq=False):
         return self.extra.origins if self.extra is not None else frozenset()
 
     @property
+    def without(self) -> frozenset[str]:
+        """The routes that an `override` kept this record from."""
+        return self.extra.without if self.extra is not None else frozenset()
+
+    @property
     def trace_id(self) -> str | None:
         """The trace that the call was part of, as 32 hex digits (W3C Trace Context, 3.2.2.3).
 
@@ -197,11 +207,11 @@ class Record(msgspec.Struct, gc=False, eq=False):
         """Return a copy without anything that the caller gave: template, values, exception.
 
         The routes that it came from stay, or what a sink logs would go round in circles; and so
-        does its span.
+        do those it is kept from, and its span.
         """
         extra = None
         if self.extra is not None:
-            extra = Extra(origins=self.extra.origins, span=self.extra.span)
+            extra = msgspec.structs.replace(self.extra, exception=None, lazy=False)
         return msgspec.structs.replace(
             self, template="", args=(), call_fields={}, bound={}, context={}, extra=extra
         )

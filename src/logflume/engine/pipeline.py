@@ -17,11 +17,11 @@ from typing import Any, Self
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
-from ..capture import refresh_thresholds
 from ..errors import ConfigurationError, PipelineError
 from ..level import INFO, Level, Thresholds, parse_level, parse_spec
 from ..protocols import Processor
 from ..setting import positive
+from ..source import refresh_thresholds
 from ..stats import FlushReport, Stats
 from . import current
 from . import route as routing

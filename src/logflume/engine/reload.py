@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import anyio
 
-from ..capture import refresh_thresholds
 from ..errors import ConfigurationError, PipelineError
 from ..protocols import Processor
+from ..source import refresh_thresholds
 from .backend import Worker, in_loop, running_loop
 from .plan import Part, Plan, Source, read_plan
 from .processing import Processing, stages_of

@@ -257,15 +257,16 @@ class Route:
 
     def _pick(self, chunk: Chunk) -> list[int] | None:
         """Return the positions of the records this route wants; None for all."""
-        no = self.level.no
+        name, no, accepts = self.name, self.level.no, self._accepts
         all_pass = self.filter is None and self._until_ns is None
         if chunk.lowest >= no and all_pass and not chunk.special:
             return None
-        name, accepts = self.name, self._accepts
         picked = [
             i
             for i, r in enumerate(chunk.records)
-            if r.level.no >= no and (r.extra is None or name not in r.extra.origins) and accepts(r)
+            if r.level.no >= no
+            and (r.extra is None or (name not in r.extra.origins and name not in r.extra.without))
+            and accepts(r)
         ]
         return None if len(picked) == len(chunk.records) else picked
 
@@ -288,7 +289,7 @@ class Route:
         """Whether this route would take a record."""
         return (
             record.level.no >= self.level.no
-            and self.name not in record.origins
+            and self.name not in record.origins | record.without
             and self._accepts(record)
         )
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import anyio
 
-from ..capture import DONE, Connection, intercept
+from ..capture import DONE, Connection, intercept, threshold_here
 from ..engine import current
 from ..engine.backend import in_loop, whereabouts
 from ..engine.processing import PROCESSORS, REDACTION, Processing, stages_of
@@ -134,8 +134,11 @@ class _Block:
 
     def take(self, record: Record, behind: Connection) -> bool:
         """Take a record; whether something is still to be awaited for it."""
-        thresholds = self.thresholds or behind.thresholds
-        if record.level.no < thresholds.of(record.logger):
+        if self.thresholds is not None:
+            least = self.thresholds.of(record.logger)
+        else:
+            least = threshold_here(behind.thresholds, record.logger)
+        if record.level.no < least:
             return False
         slot: list[Record] = []
         with self._lock:
@@ -344,7 +347,7 @@ class _Between:
                 record.time_ns = block.clock.time_ns()
         late = [block for block in blocks if block.take(record, self._behind)]
         on = all([block.pass_on for block in blocks])
-        on = on and record.level.no >= self._behind.thresholds.of(record.logger)
+        on = on and record.level.no >= threshold_here(self._behind.thresholds, record.logger)
         return on, late
 
     async def _settle_and_pass_on(self, record: Record, late: list[_Block], on: bool) -> None:

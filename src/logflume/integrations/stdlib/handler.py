@@ -7,10 +7,11 @@ import threading
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from ...capture import Source, source_of, submit, surroundings
+from ...capture import is_wanted, submit, surroundings
 from ...errors import ConfigurationError
 from ...level import INFO, parse_level
 from ...snapshot import type_name
+from ...source import Source, source_of
 from .incoming import record_from, rest_of
 
 __all__ = ["Handler"]
@@ -109,7 +110,7 @@ class Handler(logging.Handler):
     def _take(self, given: logging.LogRecord) -> None:
         known = self._known.get(given.name) or self._know(given.name)
         number = given.levelno if isinstance(given.levelno, int) else INFO.no
-        if known.excluded or number < known.source.threshold:
+        if known.excluded or not is_wanted(known.source, number):
             return
         if known.is_client and _inside_sink():
             return

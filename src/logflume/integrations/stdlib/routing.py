@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
-from ...capture import watch_levels
 from ...errors import ConfigurationError
-from ...level import Thresholds
+from ...level import Lowered, Thresholds
+from ...source import watch_levels
 from .handler import Handler, names_in, number_of
 from .hooks import Hooks
 from .servers import AccessFields
@@ -139,6 +139,9 @@ class capture:  # noqa: N801 - reads as a statement: `with capture(): ...`
         In any thread, several at once, also after a fork: so there is no lock. What a level was
         before is kept before it is changed, and only the first time.
         """
+        if self._keeps_handlers and isinstance(thresholds, Lowered):
+            # Those would be told what is meant for a few tasks only by all others, too.
+            thresholds = thresholds.ordinary
         levels = {logger: thresholds.of(_name_of(logger)) for logger in list(self._routed)}
         levels |= {logging.getLogger(name): thresholds.of(name) for name in thresholds.names}
         for logger in [logger for logger in list(self._levels_before) if logger not in levels]:

@@ -1,0 +1,162 @@
+"""Sources: what all loggers of one name share, and the number below which they are silent.
+
+It comes from the thresholds of who is connected, from `disable` and `enable`, and from levels that
+hold for some tasks only. Any thread may change any of these at any time, and no lock is taken:
+finalizers and signal handlers log as well.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+
+from . import level as levels
+from .level import Lowered, Thresholds
+
+__all__ = [
+    "Source",
+    "lower",
+    "on_lowered",
+    "refresh_thresholds",
+    "restore",
+    "source_of",
+    "switch",
+    "use_thresholds",
+    "watch_levels",
+]
+
+
+class Source:
+    """What all loggers of one name share: the name, and the number below which they are silent.
+
+    That is `ordinary`; `threshold` is lower while some task has a lower level.
+    """
+
+    __slots__ = ("__weakref__", "name", "ordinary", "threshold")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.ordinary = self.threshold = 0
+
+
+_sources: weakref.WeakValueDictionary[str, Source] = weakref.WeakValueDictionary()
+_thresholds = Thresholds(levels.INFO)
+_switches: dict[str, bool] = {}
+_watchers: list[Callable[[Thresholds], None]] = []
+_lowered: list[int] = []  # a list, since no thread comes between its append and remove
+_look: Callable[[bool], None]
+_change = object()
+
+
+def source_of(name: str) -> Source:
+    """Return what the loggers of this name share."""
+    source = _sources.get(name)
+    if source is None:
+        source = _sources.setdefault(name, Source(name))
+        _set_threshold(source, _lowest())
+    return source
+
+
+def use_thresholds(thresholds: Thresholds) -> None:
+    """Let all loggers have the levels of these from now on."""
+    global _thresholds
+    _thresholds = thresholds
+    refresh_thresholds()
+
+
+def refresh_thresholds() -> None:
+    """Bring all loggers to the levels as they are now.
+
+    Whoever sees at its end that there was another change begins again: what it made of an older
+    state does not stay.
+    """
+    global _change
+    change = _change = object()
+    while True:
+        lowest = _lowest()
+        if lowest is not None:
+            _look(True)
+        for source in list(_sources.values()):
+            _set_threshold(source, lowest)
+        if lowest is None:
+            _look(False)
+        for changed in _watchers.copy():
+            changed(_current())
+        if change is _change:
+            return
+        change = _change
+
+
+def _set_threshold(source: Source, lowest: int | None) -> None:
+    ordinary = source.ordinary = _threshold_of(source.name)
+    if lowest is not None and ordinary <= levels.MAX_NO:  # above it, it is switched off
+        ordinary = min(ordinary, lowest)
+    source.threshold = ordinary
+
+
+def _threshold_of(name: str) -> int:
+    switches, at = _switches, name
+    while switches:
+        on = switches.get(at)
+        if on is False:
+            return levels.MAX_NO + 1
+        if on or not at:
+            break
+        at = at.rpartition(".")[0]
+    return _thresholds.of(name)
+
+
+def switch(name: str | None, on: bool) -> None:
+    """Let the loggers of a name, and of all below it, speak or be silent."""
+    levels.name_of_logger(name)
+    _switches[name or ""] = on
+    refresh_thresholds()
+
+
+# Levels of some tasks.
+
+
+def on_lowered(look: Callable[[bool], None]) -> None:
+    """Say what makes calls look whether they are of a task with a lower level: called with True
+    before others are lowered on its behalf, and with False after they are not any more."""
+    global _look
+    _look = look
+
+
+def lower(no: int) -> None:
+    """Let calls from a level on be looked at, until `restore`; it costs each of them about as much
+    as a record that is captured."""
+    before = _lowest()
+    _lowered.append(no)
+    if before is None or no < before:
+        refresh_thresholds()
+
+
+def restore(no: int) -> None:
+    """Take one `lower` back."""
+    _lowered.remove(no)
+    lowest = _lowest()
+    if lowest is None or no < lowest:
+        refresh_thresholds()
+
+
+def _lowest() -> int | None:
+    return min(_lowered, default=None)
+
+
+# Others who want to know.
+
+
+def watch_levels(changed: Callable[[Thresholds], None]) -> Callable[[], None]:
+    """Call a function with the thresholds, now and when they change; return how to stop that.
+
+    It is called in the thread that changes them, and must not raise.
+    """
+    _watchers.append(changed)
+    changed(_current())
+    return lambda: _watchers.remove(changed)
+
+
+def _current() -> Thresholds:
+    lowest = _lowest()
+    return _thresholds if lowest is None else Lowered(_thresholds, lowest)
