@@ -82,6 +82,7 @@ INTERNAL = {  # what the parts of the engine say to each other
         "wants",
     },
     "Record": {"bare", "origins"},
+    "RequestControl": {"asked_by"},
     "Scope": {"end", "until"},
     "SinkBatch": {"rest", "without"},
 }

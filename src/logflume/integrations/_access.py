@@ -14,12 +14,12 @@ from ..mask import Mask
 from ..secrets import Finder, Names
 from ..snapshot import snapshot_fields, type_name
 
-__all__ = ["Access", "Choice", "level_of_status"]
+__all__ = ["HEADER", "Access", "Choice", "level_of_status"]
 
 Choice: TypeAlias = Callable[[dict[str, Any], dict[str, Any]], "dict[str, Any] | None"]
 """Called with the fields of an access record and the ASGI scope; returns the fields to log."""
 
-_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.6.2
+HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.6.2
 _MOST_VALUES = 1_000
 _NAMES = Names()
 _MASK = Mask(_NAMES, Finder(_NAMES, cards=True, emails=False), "[redacted]")
@@ -159,7 +159,7 @@ def _listed(setting: str, given: Iterable[str]) -> list[str]:
 def _header_names(setting: str, given: Iterable[str]) -> frozenset[bytes]:
     names = _listed(setting, given)
     for name in names:
-        if not _HEADER.fullmatch(name):
+        if not HEADER.fullmatch(name):
             raise _wrong(setting, name, "names of headers, like x-request-id")
     return frozenset(name.lower().encode() for name in names)
 

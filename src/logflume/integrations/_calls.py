@@ -13,11 +13,13 @@ from typing import Any, TypeAlias
 from ..capture import PLAIN, log_with
 from ..context import context, traced
 from ..level import ERROR, INFO, WARNING, Level
+from ..override import override
 from ..scope import Scope, is_failure
 from ..snapshot import type_name
 from ._access import Access
 from ._route import RoutedScope
 from ._trace import new_request_id, request_id_from, span_from
+from .control import RequestControl
 
 __all__ = ["MARK", "App", "Connection", "Message", "Receive", "Request", "Send"]
 
@@ -42,8 +44,8 @@ class Call:
     __slots__ = (
         "__weakref__",
         "_blocks", "_extra_headers", "_id", "_receive", "_send", "access", "asgi", "bytes_in",
-        "bytes_out", "excluded", "gone", "path", "record", "response_headers", "started", "status",
-        "user_agent",
+        "bytes_out", "excluded", "gone", "hush", "path", "record", "response_headers", "started",
+        "status", "user_agent",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +70,7 @@ class Call:
             self._extra_headers = ((access.request_id_header, self._id.encode("latin-1")),)
         self._blocks = [traced(span, fields)]
         self.record = Scope("", access.logger, INFO, {})
+        self.hush: context | None = None
 
     def _identity(self) -> tuple[dict[str, Any], tuple[int, int] | None]:
         """Return the fields that all records of the call have, and the span it comes from."""
@@ -104,21 +107,44 @@ class Call:
 
     def _take_route(self, template: str) -> None:
         """Add the route to the context, in the task where the router runs, before the handler."""
-        block = context(route=template)
+        self._enter(context(route=template))
+        self.record.add(route=template)
+
+    def _enter(self, block: context) -> None:
         block.__enter__()
         self._blocks.append(block)
-        self.record.add(route=template)
 
     def begin(self) -> None:
         """Enter the call's context and scope."""
         self._blocks[0].__enter__()
         self.record.__enter__()
 
+    async def obey(self, control: RequestControl) -> None:
+        """Log this call as it asks for, if it may."""
+        asked = await control.asked_by(self.asgi)
+        if asked is None:
+            return
+        if asked.error is not None:
+            self.record.add(**{"logflume.control_error": asked.error})
+        if asked.without:
+            self._enter(override(without=asked.without))
+        if asked.skip:
+            self.excluded = True
+            self.hush = override(skip=True)
+            self._enter(self.hush)
+        elif asked.level is not None:
+            block = override(level=asked.level)
+            self._enter(block)
+            if asked.level.no > ERROR.no:
+                self.hush = block
+
     def end(self, error: BaseException | None) -> None:
         """Log an unhandled exception and the record of the call, and leave its context."""
         try:
             outcome = self._outcome(error)
             if outcome == "failed":
+                if self.hush is not None:  # nobody is trusted to hide a failure
+                    self.hush.__exit__(None, None, None)
                 where = "{method} {path}" if "method" in self.asgi else "websocket {path}"
                 self.access.errors.opt(exception=error).error(
                     f"Unhandled {{error}} in {where}", error=type_name(error)

@@ -17,8 +17,9 @@ from ..logger import Logger
 from ._access import Access, Choice, level_of_status
 from ._calls import MARK, App, Connection, Receive, Request, Send
 from ._trace import new_request_id as _new_request_id
+from .control import RequestControl
 
-__all__ = ["LoggingMiddleware", "lifespan"]
+__all__ = ["LoggingMiddleware", "RequestControl", "lifespan"]
 
 _Lifespan: TypeAlias = Callable[[Any], AbstractAsyncContextManager[Any]]
 """What Starlette and FastAPI call a lifespan: an async context manager, made for the app."""
@@ -53,6 +54,7 @@ class LoggingMiddleware:
       Secrets in them are redacted here, even if the pipeline does not redact.
     - `fields`: a function of the record's fields and the ASGI scope, which returns the fields to
       log; None for no record. What the message tells stays. If it fails, all are logged.
+    - `control`: a `RequestControl`, by which requests that are trusted choose how they are logged.
 
     Around the whole app, it sees the response that the framework makes of an exception, too:
 
@@ -77,8 +79,12 @@ class LoggingMiddleware:
         headers: Iterable[str] = (),
         response_headers: Iterable[str] = (),
         fields: Choice | None = None,
+        control: RequestControl | None = None,
     ) -> None:
+        if not isinstance(control, RequestControl | None):
+            raise ConfigurationError.of("LoggingMiddleware.control", control, "a RequestControl")
         self.app = app
+        self._control = control
         self._access = Access(
             logger=logger,
             request_id_header=request_id_header,
@@ -100,6 +106,8 @@ class LoggingMiddleware:
         call = _CALLS[kind](self._access, scope, receive, send)
         call.begin()
         try:
+            if self._control is not None:
+                await call.obey(self._control)
             await self.app(call.asgi, call.receive, call.send)
         except BaseException as error:
             call.end(error)
