@@ -83,7 +83,7 @@ INTERNAL = {  # what the parts of the engine say to each other
     },
     "Record": {"bare", "origins"},
     "RequestControl": {"asked_by"},
-    "Scope": {"end", "until"},
+    "Scope": {"end", "move_here", "until"},
     "SinkBatch": {"rest", "without"},
 }
 SETTINGS_ONLY = {"Route"}  # made by users, called by the pipeline alone

@@ -6,6 +6,10 @@ import asyncio
 import contextvars
 import gc
 import logging
+import os
+import subprocess
+import sys
+import textwrap
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
@@ -31,7 +35,7 @@ from logflume.capture import get_context as plain
 from logflume.integrations import stdlib
 from logflume.level import DEBUG, INFO, WARNING, Thresholds
 from logflume.testing import capture
-from tests.fakes import Collect
+from tests.fakes import Collect, unmeasured
 from tests.intake import captured
 
 log = get_logger("app")
@@ -286,6 +290,46 @@ def test_many_threads_may_enter_and_leave_at_once() -> None:
         assert log._source.threshold == log._source.ordinary == INFO.no
     assert not wrong
     assert len(sink.records) == 600
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_in_the_child_of_a_fork_only_its_own_block_counts() -> None:
+    """Those of other threads are over there; its own ends as it does in the parent."""
+    code = """
+        import contextvars, os, threading
+        from logflume import Pipeline, get_logger, override, source
+        log = get_logger("app")
+        entered, leave = threading.Event(), threading.Event()
+        def other():
+            with override(level="TRACE"):
+                entered.set()
+                leave.wait()
+        thread = threading.Thread(target=other)
+        thread.start()
+        entered.wait()
+        with override(level="DEBUG"):
+            pid = os.fork()
+            if not pid:
+                assert source._lowered == [10], source._lowered
+                assert log.is_enabled_for("DEBUG")
+                assert not contextvars.Context().run(log.is_enabled_for, "DEBUG")
+        if not pid:
+            assert source._lowered == []
+            os._exit(0 if not log.is_enabled_for("DEBUG") else 1)
+        leave.set()
+        thread.join()
+        assert os.waitpid(pid, 0)[1] == 0
+        assert source._lowered == []
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=unmeasured(),
+    )
+    assert done.returncode == 0, done.stderr
 
 
 async def test_lazy_values_of_others_are_not_worked_out() -> None:

@@ -134,6 +134,10 @@ class Scope:
         finally:
             _current.set(self._outer)
 
+    def move_here(self) -> None:
+        """Let the current context be the one it was entered in."""
+        self._home = copy_context()
+
     def until(self, ns: int) -> float:
         """Return the milliseconds from its start to a time of `time.perf_counter_ns()`."""
         return round((ns - self._started) / 1e6, 3)

@@ -16,6 +16,7 @@ from .level import Lowered, Thresholds
 __all__ = [
     "Source",
     "lower",
+    "lower_only",
     "on_lowered",
     "refresh_thresholds",
     "restore",
@@ -124,8 +125,7 @@ def on_lowered(look: Callable[[bool], None]) -> None:
 
 
 def lower(no: int) -> None:
-    """Let calls from a level on be looked at, until `restore`; it costs each of them about as much
-    as a record that is captured."""
+    """Let calls from a level on be looked at, until `restore`."""
     before = _lowest()
     _lowered.append(no)
     if before is None or no < before:
@@ -134,10 +134,20 @@ def lower(no: int) -> None:
 
 def restore(no: int) -> None:
     """Take one `lower` back."""
-    _lowered.remove(no)
+    try:
+        _lowered.remove(no)
+    except ValueError:  # entered before a fork, in the parent
+        return
     lowest = _lowest()
     if lowest is None or no < lowest:
         refresh_thresholds()
+
+
+def lower_only(numbers: list[int]) -> None:
+    """Forget all `lower` but these: in the child of a fork, nobody is left to take back those of
+    other threads."""
+    _lowered[:] = numbers
+    refresh_thresholds()
 
 
 def _lowest() -> int | None:

@@ -286,6 +286,18 @@ async def test_several_headers_of_routes_are_one_list() -> None:
     assert all(record.without == {"a", "b"} for record in taken.records)
 
 
+async def test_an_app_that_leaves_a_scope_open_changes_nothing() -> None:
+    """The access record, which is logged from outside of that then, does not go there either."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        logflume.scope("never closed").__enter__()
+        await respond(send)
+
+    with captured() as taken:
+        await call(controlled(app), scope_of(x_log_without="a"))
+    assert access(taken).without == {"a"}
+
+
 @pytest.mark.parametrize("value", ["a" * 1025, ",".join(map(str, range(17)))])
 async def test_a_list_that_is_too_long_names_no_route(value: str) -> None:
     """What comes from outside fills no memory."""

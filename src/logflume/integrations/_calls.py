@@ -137,6 +137,7 @@ class Call:
             self._enter(block)
             if asked.level.no > ERROR.no:
                 self.hush = block
+        self.record.move_here()  # wherever it is ended
 
     def end(self, error: BaseException | None) -> None:
         """Log an unhandled exception and the record of the call, and leave its context."""
