@@ -1,13 +1,15 @@
 """Sources: what all loggers of one name share, and the number below which they are silent.
 
 It comes from the thresholds of who is connected, from `disable` and `enable`, and from levels that
-hold for some tasks only. Any thread may change any of these at any time, and no lock is taken:
-finalizers and signal handlers log as well.
+hold for some tasks only. Any thread may change any of these at any time. Only the last ones wait
+for each other: they come and go with requests, and one that ends must not take the level from one
+that has just begun. Who connects or sets a level takes no lock here: it may hold others.
 """
 
 from __future__ import annotations
 
 import weakref
+from _thread import RLock
 from collections.abc import Callable
 
 from . import level as levels
@@ -44,7 +46,8 @@ _sources: weakref.WeakValueDictionary[str, Source] = weakref.WeakValueDictionary
 _thresholds = Thresholds(levels.INFO)
 _switches: dict[str, bool] = {}
 _watchers: list[Callable[[Thresholds], None]] = []
-_lowered: list[int] = []  # a list, since no thread comes between its append and remove
+_lowered: list[int] = []
+_lowering = RLock()  # a finalizer or signal handler may come in between
 _look: Callable[[bool], None]
 _change = object()
 
@@ -126,26 +129,30 @@ def on_lowered(look: Callable[[bool], None]) -> None:
 
 def lower(no: int) -> None:
     """Let calls from a level on be looked at, until `restore`."""
-    before = _lowest()
-    _lowered.append(no)
-    if before is None or no < before:
-        refresh_thresholds()
+    with _lowering:
+        before = _lowest()
+        _look(True)  # before a new source sees the level
+        _lowered.append(no)
+        if before is None or no < before:
+            refresh_thresholds()
 
 
 def restore(no: int) -> None:
     """Take one `lower` back."""
-    try:
+    with _lowering:
+        if no not in _lowered:  # entered before a fork, in the parent
+            return
         _lowered.remove(no)
-    except ValueError:  # entered before a fork, in the parent
-        return
-    lowest = _lowest()
-    if lowest is None or no < lowest:
-        refresh_thresholds()
+        lowest = _lowest()
+        if lowest is None or no < lowest:
+            refresh_thresholds()
 
 
 def lower_only(numbers: list[int]) -> None:
     """Forget all `lower` but these: in the child of a fork, nobody is left to take back those of
     other threads."""
+    global _lowering
+    _lowering = RLock()
     _lowered[:] = numbers
     refresh_thresholds()
 
