@@ -31,7 +31,7 @@ from .lazy import call_lazy, settle_lazy
 from .level import Level, Thresholds
 from .record import Extra, Record
 from .snapshot import SCALARS, safe_str, snapshot_args, snapshot_fields, type_name
-from .source import Source, on_lowered, use_thresholds
+from .source import Source, on_lowered, tell_watchers, use_thresholds
 
 if TYPE_CHECKING:
     from .protocols import Intake
@@ -134,6 +134,7 @@ def _switch_over() -> None:
     _whereabouts = seen.whereabouts
     _intake = seen.intake
     use_thresholds(seen.thresholds)
+    tell_watchers()
 
 
 def _look(on: bool) -> None:

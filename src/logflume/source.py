@@ -13,7 +13,7 @@ from _thread import RLock
 from collections.abc import Callable
 
 from . import level as levels
-from .level import Lowered, Thresholds
+from .level import Lowered, Thresholds, Watchers
 
 __all__ = [
     "Source",
@@ -24,6 +24,7 @@ __all__ = [
     "restore",
     "source_of",
     "switch",
+    "tell_watchers",
     "use_thresholds",
     "watch_levels",
 ]
@@ -45,7 +46,6 @@ class Source:
 _sources: weakref.WeakValueDictionary[str, Source] = weakref.WeakValueDictionary()
 _thresholds = Thresholds(levels.INFO)
 _switches: dict[str, bool] = {}
-_watchers: list[Callable[[Thresholds], None]] = []
 _lowered: list[int] = []
 _lowering = RLock()  # a finalizer or signal handler may come in between
 _look: Callable[[bool], None]
@@ -62,18 +62,21 @@ def source_of(name: str) -> Source:
 
 
 def use_thresholds(thresholds: Thresholds) -> None:
-    """Let all loggers have the levels of these from now on."""
+    """Let all loggers have the levels of these from now on; those that watch are not told."""
     global _thresholds
     _thresholds = thresholds
-    refresh_thresholds()
+    _refresh_sources()
 
 
 def refresh_thresholds() -> None:
-    """Bring all loggers to the levels as they are now.
+    """Bring all loggers, and those that watch, to the levels as they are now."""
+    _refresh_sources()
+    tell_watchers()
 
-    Whoever sees at its end that there was another change begins again: what it made of an older
-    state does not stay.
-    """
+
+def _refresh_sources() -> None:
+    """Whoever sees at its end that there was another change begins again: what it made of an older
+    state does not stay."""
     global _change
     change = _change = object()
     while True:
@@ -84,8 +87,6 @@ def refresh_thresholds() -> None:
             _set_threshold(source, lowest)
         if lowest is None:
             _look(False)
-        for changed in _watchers.copy():
-            changed(_current())
         if change is _change:
             return
         change = _change
@@ -133,8 +134,11 @@ def lower(no: int) -> None:
         before = _lowest()
         _look(True)  # before a new source sees the level
         _lowered.append(no)
-        if before is None or no < before:
-            refresh_thresholds()
+        is_news = before is None or no < before
+        if is_news:
+            _refresh_sources()
+    if is_news:
+        tell_watchers()
 
 
 def restore(no: int) -> None:
@@ -144,8 +148,11 @@ def restore(no: int) -> None:
             return
         _lowered.remove(no)
         lowest = _lowest()
-        if lowest is None or no < lowest:
-            refresh_thresholds()
+        is_news = lowest is None or no < lowest
+        if is_news:
+            _refresh_sources()
+    if is_news:
+        tell_watchers()
 
 
 def lower_only(numbers: list[int]) -> None:
@@ -169,11 +176,13 @@ def watch_levels(changed: Callable[[Thresholds], None]) -> Callable[[], None]:
 
     It is called in the thread that changes them, and must not raise.
     """
-    _watchers.append(changed)
-    changed(_current())
-    return lambda: _watchers.remove(changed)
+    return _watchers.add(changed)
 
 
 def _current() -> Thresholds:
     lowest = _lowest()
     return _thresholds if lowest is None else Lowered(_thresholds, lowest)
+
+
+_watchers = Watchers(_current)
+tell_watchers = _watchers.tell
