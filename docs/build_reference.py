@@ -82,7 +82,7 @@ INTERNAL = {  # what the parts of the engine say to each other
         "wants",
     },
     "Record": {"bare", "origins"},
-    "RequestControl": {"asked_by"},
+    "RequestControl": {"apply_to"},
     "Scope": {"end", "move_here", "until"},
     "SinkBatch": {"rest", "without"},
 }

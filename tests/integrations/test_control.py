@@ -382,6 +382,15 @@ async def test_trust_that_fails_is_none(awaited: bool) -> None:
     assert sent[0]["status"] == 200
 
 
+async def test_headers_that_no_server_sends_ask_for_nothing() -> None:
+    """What breaks the protocol is the app's affair, not the end of the request here."""
+    scope = scope_of()
+    scope["headers"] = [(b"x-log-level", 3), (b"x-log-without", None)]
+    with captured(level=INFO) as taken:
+        await call(controlled(), scope)
+    assert messages(taken.records) == WITHOUT_DETAIL
+
+
 async def test_a_request_cancelled_while_trust_is_asked_has_its_record() -> None:
     """As at any other time."""
 

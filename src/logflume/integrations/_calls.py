@@ -13,13 +13,11 @@ from typing import Any, TypeAlias
 from ..capture import PLAIN, log_with
 from ..context import context, traced
 from ..level import ERROR, INFO, WARNING, Level
-from ..override import override
 from ..scope import Scope, is_failure
 from ..snapshot import type_name
 from ._access import Access
 from ._route import RoutedScope
 from ._trace import new_request_id, request_id_from, span_from
-from .control import RequestControl
 
 __all__ = ["MARK", "App", "Connection", "Message", "Receive", "Request", "Send"]
 
@@ -70,7 +68,7 @@ class Call:
             self._extra_headers = ((access.request_id_header, self._id.encode("latin-1")),)
         self._blocks = [traced(span, fields)]
         self.record = Scope("", access.logger, INFO, {})
-        self.hush: context | None = None
+        self.hush: context | None = None  # which would hide a failure
 
     def _identity(self) -> tuple[dict[str, Any], tuple[int, int] | None]:
         """Return the fields that all records of the call have, and the span it comes from."""
@@ -107,10 +105,11 @@ class Call:
 
     def _take_route(self, template: str) -> None:
         """Add the route to the context, in the task where the router runs, before the handler."""
-        self._enter(context(route=template))
+        self.enter(context(route=template))
         self.record.add(route=template)
 
-    def _enter(self, block: context) -> None:
+    def enter(self, block: context) -> None:
+        """Let a block hold for the rest of the call."""
         block.__enter__()
         self._blocks.append(block)
 
@@ -119,32 +118,12 @@ class Call:
         self._blocks[0].__enter__()
         self.record.__enter__()
 
-    async def obey(self, control: RequestControl) -> None:
-        """Log this call as it asks for, if it may."""
-        asked = await control.asked_by(self.asgi)
-        if asked is None:
-            return
-        if asked.error is not None:
-            self.record.add(**{"logflume.control_error": asked.error})
-        if asked.without:
-            self._enter(override(without=asked.without))
-        if asked.skip:
-            self.excluded = True
-            self.hush = override(skip=True)
-            self._enter(self.hush)
-        elif asked.level is not None:
-            block = override(level=asked.level)
-            self._enter(block)
-            if asked.level.no > ERROR.no:
-                self.hush = block
-        self.record.move_here()  # wherever it is ended
-
     def end(self, error: BaseException | None) -> None:
         """Log an unhandled exception and the record of the call, and leave its context."""
         try:
             outcome = self._outcome(error)
             if outcome == "failed":
-                if self.hush is not None:  # nobody is trusted to hide a failure
+                if self.hush is not None:
                     self.hush.__exit__(None, None, None)
                 where = "{method} {path}" if "method" in self.asgi else "websocket {path}"
                 self.access.errors.opt(exception=error).error(

@@ -107,7 +107,7 @@ class LoggingMiddleware:
         call.begin()
         try:
             if self._control is not None:
-                await call.obey(self._control)
+                await self._control.apply_to(call)
             await self.app(call.asgi, call.receive, call.send)
         except BaseException as error:
             call.end(error)

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ..errors import ConfigurationError
-from ..level import Level, parse_level
+from ..level import ERROR, Level, parse_level
+from ..override import override
 from ..snapshot import type_name
 from ._access import HEADER
+from ._calls import Call
 
-__all__ = ["Asked", "RequestControl"]
+__all__ = ["RequestControl"]
 
 _LONGEST = 1_024
 """Bytes of a header; one that is longer asks for nothing."""
@@ -23,13 +25,15 @@ _LEVEL = re.compile(rb"[ \t]*([A-Za-z0-9_.-]{1,32})[ \t]*")
 _YES = {b"1", b"true", b"yes", b"on"}
 
 
-class Asked(NamedTuple):
-    """What a request asks for, and may; `error` says why nobody could tell whether it may."""
+class _Asked(NamedTuple):
+    """What a request asks for."""
 
     level: Level | None = None
     skip: bool = False
     without: frozenset[str] = frozenset()
-    error: str | None = None
+
+
+_NOTHING = _Asked()
 
 
 @dataclass(frozen=True)
@@ -84,21 +88,38 @@ class RequestControl:
         if not seen:
             raise _wrong("level_header", None, "at least one header")
 
-    async def asked_by(self, scope: MutableMapping[str, Any]) -> Asked | None:
-        """Return what a request asks for and may; None if that is nothing. Never raises, but for
-        being cancelled."""
-        asked = self._read(scope.get("headers") or ())
-        if asked is None:
-            return None
+    async def apply_to(self, call: Call) -> None:
+        """Log a call, whose context is entered, as it asks for, if it may."""
+        asked = await self._asked_by(call)
+        if asked is _NOTHING:
+            return
+        if asked.without:
+            call.enter(override(without=asked.without))
+        if asked.skip:
+            call.excluded = True
+            call.hush = override(skip=True)
+            call.enter(call.hush)
+        elif asked.level is not None:
+            block = override(level=asked.level)
+            call.enter(block)
+            if asked.level.no > ERROR.no:
+                call.hush = block
+        call.record.move_here()  # for when it is ended elsewhere
+
+    async def _asked_by(self, call: Call) -> _Asked:
         try:
-            trusted = self.trusts(scope)
+            asked = self._read(call.asgi.get("headers") or ())
+            if asked is _NOTHING:
+                return asked
+            trusted = self.trusts(call.asgi)
             if inspect.isawaitable(trusted):
                 trusted = await trusted
-            return asked if trusted else None
+            return asked if trusted else _NOTHING
         except Exception as error:
-            return Asked(error=type_name(error))
+            call.record.add(**{"logflume.control_error": type_name(error)})
+            return _NOTHING
 
-    def _read(self, headers: Iterable[tuple[bytes, bytes]]) -> Asked | None:
+    def _read(self, headers: Iterable[tuple[bytes, bytes]]) -> _Asked:
         level, skip, routes = map(_bytes, (self.level_header, self.skip_header, self.routes_header))
         levels: list[bytes] = []
         skips: list[bytes] = []
@@ -111,9 +132,9 @@ class RequestControl:
             elif name == routes:
                 without.append(value)
         if not (levels or skips or without):
-            return None
-        asked = Asked(_level(levels), _yes(skips), _names(without))
-        return asked if asked != Asked() else None
+            return _NOTHING
+        asked = _Asked(_level(levels), _yes(skips), _names(without))
+        return _NOTHING if asked == _NOTHING else asked
 
 
 def _bytes(name: str | None) -> bytes | None:
