@@ -527,6 +527,24 @@ async def test_a_sink_s_own_records_come_from_nowhere_else() -> None:
     assert messages(shown.records) == ["sent"]
 
 
+async def test_a_block_inside_a_sink_keeps_where_records_come_from() -> None:
+    """Details that a sink asks for do not come back to it."""
+
+    class Curious(Collect):
+        async def send(self, batch: Any) -> None:
+            with override(level="DEBUG", without=["third"]):
+                log.debug("detail of a sink")
+            await super().send(batch)
+
+    curious, other, third = Curious(), Collect(), Collect()
+    routes = [Route(curious, name="curious"), Route(other), Route(third, name="third")]
+    async with Pipeline(*routes, level="INFO") as pipeline:
+        log.info("first")
+        await pipeline.flush()
+    assert messages(curious.records) == messages(third.records) == ["first"]
+    assert messages(other.records) == ["first", "detail of a sink"]
+
+
 @pytest.mark.parametrize(
     "settings",
     [
