@@ -8,7 +8,7 @@ Its original is a `BaseHTTPMiddleware` of Starlette; written as pure ASGI it is 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, TypeAlias
 
@@ -18,7 +18,7 @@ from benchmarks.contenders.logflume_ import to_file
 from benchmarks.job import AsyncSession, Job, anothing
 from logflume import Pipeline
 
-Message: TypeAlias = dict[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
@@ -97,12 +97,12 @@ def _recipe(
     @asynccontextmanager
     async def opener(job: Job) -> AsyncIterator[AsyncSession]:
         from asgi_correlation_id import CorrelationIdMiddleware
-
-        from benchmarks.contenders.structlog_ import _configure, _file
         from structlog import BytesLoggerFactory
 
-        with _file(job) as file:
-            _configure(BytesLoggerFactory(file))
+        from benchmarks.contenders.structlog_ import configure, opened_file
+
+        with opened_file(job) as file:
+            configure(BytesLoggerFactory(file))
             yield serving(CorrelationIdMiddleware(wrap(app)))
 
     return opener

@@ -340,6 +340,7 @@ def log_with(
         if type(context) is not dict:
             context, extra = _unfold(context)
         code, lasti = _caller(2 + options.depth)
+        thread, task = _here()
         record = Record(
             time.time_ns(),
             level,
@@ -351,7 +352,8 @@ def log_with(
             source.name,
             code,
             lasti,
-            *_whereabouts(),
+            thread,
+            task,
         )
         # Not by its truth: an exception may be false.
         exception = None
@@ -381,6 +383,15 @@ def _caller(depth: int) -> tuple[CodeType, int]:
     except (ValueError, OverflowError):  # the stack is shallower: called from C, or too deep
         return _nowhere.__code__, 0
     return frame.f_code, frame.f_lasti
+
+
+def _here() -> tuple[str, str | None]:
+    """Return the names of the current thread and task, sooner where the intake is at home."""
+    intake = _intake
+    if get_ident() != intake.ident:
+        return _whereabouts()
+    task = intake.task_of(intake.loop)
+    return intake.thread, task if task is None or type(task) is str else task.get_name()
 
 
 def _submit(record: Record, waits: bool) -> Any:

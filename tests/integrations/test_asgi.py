@@ -6,6 +6,9 @@ import contextlib
 import contextvars
 import copy
 import gc
+import os
+import subprocess
+import sys
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -158,6 +161,23 @@ async def test_an_id_given_twice_counts_as_none() -> None:
     with captured() as taken:
         await call(app_of(hello), scope)
     assert len(taken.records[0].fields["request_id"]) == 32
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_makes_other_ids() -> None:
+    """A server that forks its workers after the import does not give the same ids in each."""
+    program = """
+import os
+from logflume.integrations._trace import new_request_id
+new_request_id()
+if child := os.fork():
+    os.waitpid(child, 0)
+print(new_request_id(), flush=True)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    ids = done.stdout.split()
+    assert len(set(ids)) == 2
+    assert all(len(made) == 32 for made in ids)
 
 
 async def test_the_header_of_the_id_is_a_setting() -> None:
