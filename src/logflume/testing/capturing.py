@@ -31,6 +31,7 @@ from ..lazy import abandon_lazy, is_unsettled, settle_lazy
 from ..level import TRACE, Level, Thresholds, parse_level
 from ..protocols import Processor
 from ..record import Record
+from ._forks import renew_in_children
 from .clock import ManualClock
 from .logs import Logs
 
@@ -70,7 +71,7 @@ def capture(
     Captures may be nested (the outer one has the records of the inner one, too) and opened in
     concurrent tasks and threads, each of which has its own. Loggers that are switched off by
     `logflume.disable` stay so. The result stays readable after the block. What child processes log
-    is not taken.
+    is not taken: those that are forked have a capture like it for themselves.
 
     Raises:
         ConfigurationError: a setting means nothing.
@@ -104,6 +105,9 @@ class _Block:
         self.clock = clock
         self._waits = any(map(_is_async, stages))
         self._late: deque[tuple[Record, list[Record]]] = deque()
+        renew_in_children(self)
+
+    def _renew(self) -> None:
         self._settling = False
         self._lock = threading.RLock()  # processors are called one at a time
 

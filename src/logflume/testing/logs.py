@@ -13,6 +13,7 @@ from ..errors import ConfigurationError, PipelineError
 from ..level import Level
 from ..record import Record
 from ..setting import positive
+from ._forks import renew_in_children
 from .match import Text, Wanted, line_of, nearest
 
 __all__ = ["Logs"]
@@ -43,9 +44,12 @@ class Logs(Sequence[Record]):
     def __init__(self) -> None:
         # Each call's own list: what becomes of a call may be known only later, in its place.
         self._slots: list[list[Record]] = []
+        self._settle: Callable[[], Awaitable[bool]] = _nothing_to_settle
+        renew_in_children(self)
+
+    def _renew(self) -> None:
         self._came = threading.Condition()
         self._wakes: list[Callable[[], object]] = []
-        self._settle: Callable[[], Awaitable[bool]] = _nothing_to_settle
 
     def _put(self, records: list[Record]) -> None:
         """Take what became of a call, from any thread; for the capture only."""

@@ -17,6 +17,7 @@ from ..errors import Rejected, Retryable
 from ..protocols import SinkBatch
 from ..record import Record
 from ..setting import positive
+from ._forks import renew_in_children
 from .clock import ManualClock
 
 __all__ = [
@@ -49,10 +50,13 @@ class Collect:
         self.sends = 0
         self.opened = 0
         self.closed = 0
-        self._arrived = threading.Condition()
+        renew_in_children(self)
         self._news = anyio.Event()
         for attribute, value in attributes.items():
             setattr(self, attribute, value)
+
+    def _renew(self) -> None:
+        self._arrived = threading.Condition()
 
     async def open(self) -> None:
         """Count it."""
