@@ -12,10 +12,19 @@ import anyio.from_thread
 import anyio.to_thread
 import pytest
 
-from logflume import ConfigurationError, Pipeline, Record, disable, enable, get_logger, processors
+from logflume import (
+    ConfigurationError,
+    Pipeline,
+    Record,
+    Route,
+    disable,
+    enable,
+    get_logger,
+    processors,
+)
 from logflume import capture as capturing
 from logflume.engine import current
-from logflume.testing import Collect, ManualClock, capture
+from logflume.testing import Collect, Hang, ManualClock, capture
 
 log = get_logger("tests.capture")
 
@@ -505,3 +514,26 @@ def test_a_capture_decorates_functions_too() -> None:
         quietly()
         said("heard")
     assert sink.messages == ["heard"]
+
+
+def test_a_clock_that_is_none_is_refused() -> None:
+    """At once, rather than in every log call."""
+    refused = pytest.raises(ConfigurationError, match=r"capture\.clock: got 5")
+    with refused, capture(clock=5):  # type: ignore[arg-type]
+        pass
+    assert capturing._interceptor is None
+
+
+async def test_until_finds_what_is_there_while_a_sink_hangs() -> None:
+    """What was passed on may never arrive; that it was logged is known all the same."""
+    sink = Hang()
+    async with Pipeline(Route(sink, timeout=60.0), shutdown_timeout=0.0) as pipeline:
+        with capture(pass_on=True) as logs:
+            log.info("here")
+            await sink.entered.wait()
+            await logs.until("here", within=5.0)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(logs.until, "there")
+                await anyio.wait_all_tasks_blocked()
+                log.info("there")
+    assert pipeline.stats().door.balanced

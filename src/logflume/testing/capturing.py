@@ -27,6 +27,7 @@ from ..capture import DONE, Connection, intercept
 from ..engine import current
 from ..engine.backend import in_loop, whereabouts
 from ..engine.processing import PROCESSORS, REDACTION, Processing, stages_of
+from ..errors import ConfigurationError
 from ..lazy import abandon_lazy, is_unsettled, settle_lazy
 from ..level import TRACE, Level, Thresholds, parse_level
 from ..protocols import Processor
@@ -102,6 +103,8 @@ class _Block:
         self.within: tuple[_Block, ...] = ()
         self.home = -1
         """The thread that runs this block and nothing else, until it is over."""
+        if clock is not None and not callable(getattr(clock, "time_ns", None)):
+            raise ConfigurationError.of("capture.clock", clock, "a ManualClock, or None")
         self.clock = clock
         self._waits = any(map(_is_async, stages))
         self._late: deque[tuple[Record, list[Record]]] = deque()
@@ -170,9 +173,11 @@ class _Block:
             slot += made
         return True
 
-    async def settle(self) -> bool:
-        """Await what is still to be awaited; whether there was anything."""
-        if self.pass_on:  # the pipeline has the same records, and settles them by itself
+    async def settle(self, sinks: bool) -> bool:
+        """Await what is still to be awaited; whether there was anything. With `sinks`, also until
+        those have what was passed on: they may log something, too."""
+        if self.pass_on and (sinks or self._late):
+            # The pipeline has the same records, and settles them by itself.
             await current.current_pipeline().flush()
         had = await self.settle_late()
         return await self._release() or had

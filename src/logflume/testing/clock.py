@@ -89,7 +89,13 @@ class ManualClock:
         return len(self._sleepers)
 
     async def sleep(self, seconds: float) -> None:
-        """Wait until the clock was moved by so much; real time does not count."""
+        """Wait until the clock was moved by so much; real time does not count.
+
+        Raises:
+            ConfigurationError: these are no seconds.
+        """
+        if not (isinstance(seconds, int | float) and seconds <= 0):  # as any sleep: not at all
+            positive("ManualClock.sleep", seconds)
         event, here = anyio.Event(), running_loop()
         with self._lock:
             sleeper = (self._passed_ns + round(seconds * _NS), lambda: here.post(event.set))
