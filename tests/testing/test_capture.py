@@ -537,3 +537,36 @@ async def test_until_finds_what_is_there_while_a_sink_hangs() -> None:
                 await anyio.wait_all_tasks_blocked()
                 log.info("there")
     assert pipeline.stats().door.balanced
+
+
+def test_processors_of_several_captures_may_log_in_several_threads() -> None:
+    """No thread waits for another that is in the midst of another capture's processors."""
+    in_outer, in_inner = threading.Event(), threading.Event()
+
+    def outer(record: Record) -> Record:
+        if record.message == "second":
+            in_outer.set()
+            in_inner.wait(5.0)
+            log.info("by the outer one")
+        return record
+
+    def inner(record: Record) -> Record:
+        if record.message == "first":
+            in_inner.set()
+            in_outer.wait(5.0)
+            log.info("by the inner one")
+        return record
+
+    with capture(processors=[outer]) as around, capture(processors=[inner]) as logs:
+        threads = [
+            threading.Thread(target=log.info, args=(text,), daemon=True)
+            for text in ("first", "second")
+        ]
+        threads[0].start()
+        in_inner.wait(5.0)
+        threads[1].start()
+        for thread in threads:
+            thread.join(10.0)
+        assert not any(thread.is_alive() for thread in threads)
+    said_by_all = ["by the inner one", "by the outer one", "first", "second"]
+    assert sorted(around.messages) == sorted(logs.messages) == said_by_all

@@ -107,6 +107,7 @@ class _Block:
             raise ConfigurationError.of("capture.clock", clock, "a ManualClock, or None")
         self.clock = clock
         self._waits = any(map(_is_async, stages))
+        self._redacts = any([getattr(stage, "fail_closed", False) for stage in stages])
         self._late: deque[tuple[Record, list[Record]]] = deque()
         renew_in_children(self)
 
@@ -145,23 +146,36 @@ class _Block:
         if record.level.no < thresholds.of(record.logger):
             return False
         slot: list[Record] = []
-        with self._lock:
-            late = is_unsettled(record) or not self._process_now(record, slot)
-            if late:
-                self._late.append((record, slot))
+        if self._passing(record):
+            slot.append(record)
+            late = False
+        else:
+            with self._lock:
+                late = is_unsettled(record) or not self._process_now(record, slot)
+                if late:
+                    self._late.append((record, slot))
         self.logs._put(slot)
         if late and not in_loop():
             anyio.run(self.settle_late)
             return False
         return late
 
+    def _passing(self, record: Record) -> bool:
+        """Whether no processor has a say in it. Those that are said by one mostly are: no lock is
+        taken for them, since their thread holds that of another capture, whose turn may be next."""
+        if is_unsettled(record):
+            return False
+        origins = record.origins
+        if self.processing is None or REDACTION in origins:
+            return True
+        return PROCESSORS in origins and not self._redacts
+
     def _process_now(self, record: Record, slot: list[Record]) -> bool:
         """Put what the processors make of a record into its slot, if they need not be awaited."""
-        if self.processing is None:
-            slot.append(record)
-        elif self._waits and _SAID_INSIDE.isdisjoint(record.origins):
+        assert self.processing is not None
+        if self._waits and _SAID_INSIDE.isdisjoint(record.origins):
             return False
-        elif self._waits:  # said by a processor, which would have to wait for itself
+        if self._waits:  # said by a processor, which would have to wait for itself
             slot.append(record)
         else:
             # In a context of its own, since it becomes the processors': what they log themselves
