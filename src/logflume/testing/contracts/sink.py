@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
@@ -236,7 +235,7 @@ def _unless_swallowed(send: Coroutine[Any, Any, None]) -> Generator[Any, Any, No
         try:
             wanted = send.send(value) if thrown is None else send.throw(thrown)
         except StopIteration:
-            swallowed = isinstance(thrown, asyncio.CancelledError)
+            swallowed = isinstance(thrown, anyio.get_cancelled_exc_class())
             assert not swallowed, "send swallowed its cancellation: raise it again"
             return
         value, thrown = None, None
