@@ -6,7 +6,7 @@ all others; none of them is imported.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -15,7 +15,7 @@ from ..errors import ConfigurationError
 from ..level import Level
 from ..logger import Logger
 from ._access import Access, Choice, level_of_status
-from ._calls import MARK, App, Connection, Receive, Request, Send
+from ._calls import MARK, App, Connection, Request
 from ._trace import new_request_id as _new_request_id
 
 __all__ = ["LoggingMiddleware", "lifespan"]
@@ -91,7 +91,7 @@ class LoggingMiddleware:
             fields=fields,
         )
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Run the app for one request, websocket or lifespan."""
         kind = scope["type"]
         if kind not in _CALLS or MARK in scope:
