@@ -1,0 +1,178 @@
+"""Real servers, as programs of their own, around the shops in tests/shops; and clients for them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+__all__ = ["SERVERS", "Served", "serving"]
+
+ROOT = Path(__file__).parents[1]
+
+SERVERS = {
+    "uvicorn-asyncio": "uvicorn --loop asyncio --no-access-log --backlog 2048 --port {port}",
+    "uvicorn-uvloop": "uvicorn --loop uvloop --no-access-log --backlog 2048 --port {port}",
+    "hypercorn-asyncio": "hypercorn -k asyncio --backlog 2048 --bind 127.0.0.1:{port}",
+    "hypercorn-uvloop": "hypercorn -k uvloop --backlog 2048 --bind 127.0.0.1:{port}",
+    "hypercorn-trio": "hypercorn -k trio --backlog 2048 --bind 127.0.0.1:{port}",
+    "granian-asyncio": "granian --interface asgi --loop asyncio --backlog 2048 --port {port}",
+    "granian-uvloop": "granian --interface asgi --loop uvloop --backlog 2048 --port {port}",
+}
+"""The command line of each server with each loop; workers are added to it."""
+
+ENDED = {"uvicorn": -signal.SIGTERM, "hypercorn": 0, "granian": 0}
+"""With what each ends after SIGTERM, whatever its app."""
+
+
+class Served:
+    """A server that runs a shop, and what it left in its folder."""
+
+    def __init__(self, server: str, port: int, process: subprocess.Popen[str], folder: Path):
+        self.port = port
+        self.folder = folder
+        self._ended = ENDED[server.partition("-")[0]]
+        self._process = process
+        self._told = ""
+
+    def ask(self, numbers: Sequence[int]) -> dict[int, str]:
+        """Order all of these at once; return the ids of those that were answered.
+
+        Odd ones bring an id of their own. What comes back is checked.
+        """
+        return asyncio.run(_ask_all(f"http://127.0.0.1:{self.port}", numbers))
+
+    def until_crowded(self) -> None:
+        """Wait until as many orders as the crowd takes are in the app."""
+        for _ in range(2_000):
+            if (self.folder / "crowded").exists():
+                return
+            time.sleep(0.01)  # there is no telling from outside
+        raise AssertionError("the orders do not come in")
+
+    def end(self) -> None:
+        """Send SIGTERM; return when it has ended as this server does."""
+        self.terminate()
+        self.wait()
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+        self._process.send_signal(signal.SIGTERM)
+
+    def wait(self) -> None:
+        """Wait for its end, which is the one that this server has after SIGTERM."""
+        self._told, _ = self._process.communicate(timeout=30)
+        assert self._process.returncode == self._ended, self._told
+
+    @property
+    def told(self) -> str:
+        """What it wrote to stdout and stderr."""
+        return self._told
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return the records in the file; all lines are whole."""
+        lines = (self.folder / "shop.jsonl").read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+
+    def ledgers(self) -> list[dict[str, Any]]:
+        """Return what the pipeline of each process counted, to its end."""
+        return [json.loads(path.read_text()) for path in self.folder.glob("ledger-*.json")]
+
+
+@contextlib.contextmanager
+def serving(server: str, shop: str, folder: Path, *more: str, **settings: object) -> Iterator[Served]:
+    """Run a shop under a server, on a free port of loopback; skip the test if it has not both."""
+    for name in ("httpx", server.partition("-")[0], server.partition("-")[2], shop):
+        if name not in ("asyncio", "trio", "uvloop") or importlib.util.find_spec(name) is None:
+            pytest.importorskip(name)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = SERVERS[server].format(port=port).split()
+    told = {f"SHOP_{name.upper()}": str(value) for name, value in settings.items()}
+    with _many_files_open():
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command, *more, f"tests.shops.{shop}_shop:app"],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "SHOP_FOLDER": str(folder), **told},
+        )
+        timer = threading.Timer(40, process.kill)
+        timer.start()
+        try:
+            _until_it_listens(port)
+            yield Served(server, port, process, folder)
+        finally:
+            timer.cancel()
+            if process.returncode is None:
+                process.kill()
+                process.communicate()
+
+
+def _until_it_listens(port: int) -> None:
+    for _ in range(400):
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            time.sleep(0.025)  # there is no telling from outside
+        else:
+            return
+    raise AssertionError("the server does not listen")
+
+
+@contextlib.contextmanager
+def _many_files_open() -> Iterator[None]:
+    """Let this process and its children have a socket for each of a thousand requests."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    least = 4_096
+    if hard != resource.RLIM_INFINITY and hard < least:
+        pytest.skip(f"a process may open no more than {hard} files here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, least), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def _ask_all(url: str, numbers: Sequence[int]) -> dict[int, str]:
+    """Ask on a connection for each. A client's pool takes time by the square of its connections,
+    so there are many clients."""
+    import httpx
+
+    trusted = ssl.create_default_context()  # takes longest of all that a client is made of
+    answered: dict[int, str] = {}
+
+    async def ask(client: httpx.AsyncClient, number: int) -> None:
+        given = {"x-request-id": f"r-{number}"} if number % 2 else {}
+        try:
+            response = await client.get(f"/orders/{number}", headers=given)
+        except httpx.TransportError:
+            return
+        assert (response.status_code, response.json()) == (200, number)
+        answered[number] = response.headers["x-request-id"]
+        assert not given or answered[number] == f"r-{number}"
+
+    async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+        for first in range(0, len(numbers), 25):
+            client = httpx.AsyncClient(base_url=url, timeout=30, trust_env=False, verify=trusted)
+            await stack.enter_async_context(client)
+            for number in numbers[first : first + 25]:
+                tasks.create_task(ask(client, number))
+    return answered
