@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
@@ -107,4 +108,68 @@ def test_sigterm_lets_those_inside_finish_and_delivers_all(server: str, tmp_path
     orders = by_number(records)
     for number, request_id in {**ids, **late}.items():
         check_order(number, request_id, orders[number])
+    check_ledger(served)
+
+
+@pytest.mark.parametrize(
+    ("server", "option"),
+    [
+        ("uvicorn-asyncio", "--timeout-graceful-shutdown=1"),
+        ("uvicorn-uvloop", "--timeout-graceful-shutdown=1"),
+        ("hypercorn-asyncio", "--graceful-timeout=1"),
+        ("hypercorn-trio", "--graceful-timeout=1"),
+    ],
+)
+def test_those_whom_the_server_cuts_off_are_logged_as_cancelled(
+    server: str, option: str, tmp_path: Path
+) -> None:
+    """Servers that wait only so long cancel the rest: each has its record, before the end."""
+    with serving(server, "fastapi", tmp_path, option, crowd=50, work=60) as served:
+        asking = threading.Thread(target=served.ask, args=(range(50),))
+        asking.start()
+        served.until_crowded()
+        served.end()
+        asking.join()
+    records = served.records()
+    access = [record for record in records if record["logger"] == "access"]
+    assert {record["fields"]["outcome"] for record in access} == {"cancelled"}
+    assert {record["level"] for record in access} == {"WARNING"}
+    assert len({record["fields"]["request_id"] for record in access}) == len(access) == 50
+    check_ledger(served)
+
+
+@pytest.mark.parametrize("server", ["uvicorn-asyncio", "hypercorn-trio", "granian-uvloop"])
+def test_what_a_stuck_sink_does_not_take_in_time_is_counted_and_told(
+    server: str, tmp_path: Path
+) -> None:
+    """The end comes after the pipeline's shutdown timeout; the file beside has everything."""
+    with serving(server, "litestar", tmp_path, crowd=100, stuck=True) as served:
+        ids = served.ask(range(100))
+        before = time.monotonic()
+        served.end()
+        took = time.monotonic() - before
+    print(took, served.told)
+    assert 0.9 < took < 5
+    assert len(ids) == 100
+    (ledger,) = served.ledgers()
+    stuck = ledger["routes"]["stuck"]
+    assert (stuck["received"], stuck["dropped"]) == (702, {"shutdown": 100})
+    assert "100 records dropped by route 'stuck': shutdown" in served.told
+    assert len(by_number(served.records())) == 100
+    check_ledger(served)
+
+
+@pytest.mark.parametrize("server", ["uvicorn-uvloop", "hypercorn-trio", "granian-asyncio"])
+def test_workers_share_the_file_and_end_alike(server: str, tmp_path: Path) -> None:
+    """Each is a process with a pipeline of its own, which SIGTERM to their parent drains."""
+    with serving(server, "starlette", tmp_path, workers=2) as served:
+        ids = served.ask(range(200))
+        served.end()
+    assert len(set(ids.values())) == 200
+    records = served.records()
+    orders = by_number(records)
+    for number, request_id in ids.items():
+        check_order(number, request_id, orders[number])
+    assert Counter(record["message"] for record in records)["closing"] == 2
+    assert len(served.ledgers()) == 2
     check_ledger(served)
