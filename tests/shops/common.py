@@ -1,8 +1,8 @@
 """What the shops of all frameworks do: logging in all the places that lose a request's context.
 
 The environment says where they log to (`SHOP_FOLDER`), how many orders wait for one another
-(`SHOP_CROWD`), how many seconds they take then (`SHOP_WORK`), and whether there is a sink which
-takes nothing (`SHOP_STUCK`).
+(`SHOP_CROWD`), how many seconds they and their mails take then (`SHOP_WORK`), and whether there is
+a sink which takes nothing (`SHOP_STUCK`).
 """
 
 from __future__ import annotations
@@ -107,6 +107,6 @@ def weigh(number: int) -> None:
 
 async def send_mail(number: int, tenant: str) -> None:
     """Work after the response: a background task."""
-    await anyio.sleep(0)
+    await anyio.sleep(work_s)
     scope().add(mail=number)
     log.info("mailed", number=number, tenant=tenant)
