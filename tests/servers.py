@@ -12,7 +12,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,26 +24,29 @@ __all__ = ["SERVERS", "Served", "serving"]
 ROOT = Path(__file__).parents[1]
 
 SERVERS = {
-    "uvicorn-asyncio": "uvicorn --loop asyncio --no-access-log --backlog 2048 --port {port}",
-    "uvicorn-uvloop": "uvicorn --loop uvloop --no-access-log --backlog 2048 --port {port}",
-    "hypercorn-asyncio": "hypercorn -k asyncio --backlog 2048 --bind 127.0.0.1:{port}",
-    "hypercorn-uvloop": "hypercorn -k uvloop --backlog 2048 --bind 127.0.0.1:{port}",
-    "hypercorn-trio": "hypercorn -k trio --backlog 2048 --bind 127.0.0.1:{port}",
-    "granian-asyncio": "granian --interface asgi --loop asyncio --backlog 2048 --port {port}",
-    "granian-uvloop": "granian --interface asgi --loop uvloop --backlog 2048 --port {port}",
+    f"{server}-{loop}": f"{server} {command.format(loop=loop)} --backlog=2048"
+    for server, loops, command in (
+        ("uvicorn", ("asyncio", "uvloop"), "--no-access-log --loop={loop}"),
+        ("hypercorn", ("asyncio", "uvloop", "trio"), "--graceful-timeout=20 -k {loop}"),
+        ("granian", ("asyncio", "uvloop"), "--interface=asgi --loop={loop}"),
+    )
+    for loop in loops
 }
-"""The command line of each server with each loop; workers are added to it."""
+"""The command line of each server with each loop; where it listens is added to it."""
+
+_FRAMEWORKS = {"odd": "starlette"}  # of shops that are not named after one
 
 
 class Served:
     """A server that runs a shop, and what it left in its folder."""
 
-    def __init__(self, port: int, process: subprocess.Popen[str], folder: Path, ended: int) -> None:
+    def __init__(
+        self, port: int, process: subprocess.Popen[bytes], folder: Path, ended: int
+    ) -> None:
         self.port = port
         self.folder = folder
         self._ended = ended
         self._process = process
-        self._told = ""
 
     def ask(self, numbers: Sequence[int]) -> dict[int, str]:
         """Order all of these at once; return the ids of those that were answered.
@@ -72,13 +74,12 @@ class Served:
 
     def wait(self) -> None:
         """Wait for its end, which is the one that this server has after SIGTERM."""
-        self._told, _ = self._process.communicate(timeout=30)
-        assert self._process.returncode == self._ended, self._told
+        assert self._process.wait(timeout=30) == self._ended, self.told
 
     @property
     def told(self) -> str:
         """What it wrote to stdout and stderr."""
-        return self._told
+        return (self.folder / "told").read_text()
 
     def records(self) -> list[dict[str, Any]]:
         """Return the records in the file; all lines are whole."""
@@ -95,42 +96,34 @@ def serving(
     server: str, shop: str, folder: Path, *more: str, workers: int = 1, **settings: object
 ) -> Iterator[Served]:
     """Run a shop under a server, on a free port of loopback; skip the test if it has not both."""
-    for name in ("httpx", server.partition("-")[0], server.partition("-")[2], shop):
-        if name not in ("asyncio", "trio", "uvloop") or importlib.util.find_spec(name) is None:
-            pytest.importorskip(name)
+    for name in ("httpx", *server.split("-"), _FRAMEWORKS.get(shop, shop)):
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"{name} is not installed")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = SERVERS[server].format(port=port).split()
+    at = f"--bind=127.0.0.1:{port}" if server.startswith("hypercorn") else f"--port={port}"
+    command = [*SERVERS[server].split(), at, f"--workers={workers}", *more]
     told = {f"SHOP_{name.upper()}": str(value) for name, value in settings.items()}
     with _many_files_open():
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                *command,
-                f"--workers={workers}",
-                *more,
-                f"tests.shops.{shop}_shop:app",
-            ],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "SHOP_FOLDER": str(folder), **told},
-        )
-        timer = threading.Timer(40, process.kill)
-        timer.start()
+        with (folder / "told").open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *command, f"tests.shops.{shop}_shop:app"],
+                cwd=ROOT,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, "SHOP_FOLDER": str(folder), **told},
+                start_new_session=True,
+            )
         try:
             _until_it_listens(port)
             # Uvicorn ends by the signal itself, but for the parent of workers.
             ended = -signal.SIGTERM if server.startswith("uvicorn") and workers == 1 else 0
             yield Served(port, process, folder, ended)
         finally:
-            timer.cancel()
             if process.returncode is None:
-                process.kill()
-                process.communicate()
+                os.killpg(process.pid, signal.SIGKILL)  # its workers, too
+                process.wait()
 
 
 def _until_it_listens(port: int) -> None:

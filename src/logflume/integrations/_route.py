@@ -26,7 +26,7 @@ class RoutedScope(dict[str, Any]):
         self._found = found
         self._last: str | None = None
         self._mount: Any = None
-        self._path = str(self.get("path", ""))
+        self._path = self.get("path", "")
         self._prefix = ""
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -74,7 +74,7 @@ class RoutedScope(dict[str, Any]):
     def _look_at_template(self) -> None:
         if getattr(self.get("route_handler"), "is_mount", False):
             # Litestar names the root then, and only takes the mount's own part off the path.
-            path = self._path.removeprefix(str(self.get("root_path", ""))).rstrip("/")
+            path = str(self._path).removeprefix(str(self.get("root_path", ""))).rstrip("/")
             self._prefix += path.removesuffix(str(self.get("path", "")).rstrip("/"))
         else:
             self._take(template_of(self["path_template"]))
