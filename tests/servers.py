@@ -13,7 +13,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ SERVERS = {
     f"{server}-{loop}": f"{server} {command.format(loop=loop)} --backlog=2048"
     for server, loops, command in (
         ("uvicorn", ("asyncio", "uvloop"), "--no-access-log --loop={loop}"),
-        ("hypercorn", ("asyncio", "uvloop", "trio"), "--graceful-timeout=20 -k {loop}"),
+        ("hypercorn", ("asyncio", "trio"), "--graceful-timeout=20 -k {loop}"),
         ("granian", ("asyncio", "uvloop"), "--interface=asgi --loop={loop}"),
     )
     for loop in loops
@@ -57,11 +57,12 @@ class Served:
 
     def until_crowded(self) -> None:
         """Wait until as many orders as the crowd takes are in the app."""
-        for _ in range(2_000):
-            if (self.folder / "crowded").exists():
-                return
-            time.sleep(0.01)  # there is no telling from outside
-        raise AssertionError("the orders do not come in")
+        _wait_for((self.folder / "crowded").exists)
+
+    def until_open(self, workers: int) -> None:
+        """Wait until the app of so many workers has started."""
+        file = self.folder / "shop.jsonl"
+        _wait_for(lambda: file.exists() and file.read_bytes().count(b'"opened"') == workers)
 
     def end(self) -> None:
         """Send SIGTERM; return when it has ended as this server does."""
@@ -116,7 +117,7 @@ def serving(
                 start_new_session=True,
             )
         try:
-            _until_it_listens(port)
+            _wait_for(lambda: _listens(port))
             # Uvicorn ends by the signal itself, but for the parent of workers.
             ended = -signal.SIGTERM if server.startswith("uvicorn") and workers == 1 else 0
             yield Served(port, process, folder, ended)
@@ -126,15 +127,20 @@ def serving(
                 process.wait()
 
 
-def _until_it_listens(port: int) -> None:
-    for _ in range(400):
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except OSError:
-            time.sleep(0.025)  # there is no telling from outside
-        else:
+def _wait_for(condition: Callable[[], bool]) -> None:
+    for _ in range(2_000):
+        if condition():
             return
-    raise AssertionError("the server does not listen")
+        time.sleep(0.01)  # there is no telling from outside
+    raise AssertionError("the server does not come that far")
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

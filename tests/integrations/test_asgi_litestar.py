@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from logflume import Pipeline, get_logger
 from logflume.integrations.asgi import LoggingMiddleware, lifespan
-from tests.fakes import Collect
+from tests.fakes import Collect, may_block
 
 httpx = pytest.importorskip("httpx")
 litestar = pytest.importorskip("litestar")
@@ -130,3 +132,29 @@ async def test_its_lifespans_follow_the_pipeline_s() -> None:
         log.info("open")
     assert sink.messages == ["opening", "hook", "open", "closing"]
     assert sink.closed == 1
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "log-requests.md"
+
+
+async def test_the_app_of_the_how_to_logs_as_the_page_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its records are on the console, and a failure with its traceback."""
+    with may_block():
+        text = PAGE.read_text(encoding="utf-8").partition("### Litestar")[2]
+        (tmp_path / "shop.py").write_text(text.split("```py\n")[1].partition("```")[0])
+        app = runpy.run_path(str(tmp_path / "shop.py"))["app"]
+        app.app.register(boom)
+    transport = httpx.ASGITransport(app=app)
+    async with (
+        app.app.lifespan(),
+        httpx.AsyncClient(transport=transport, base_url="http://test", trust_env=False) as client,
+    ):
+        assert (await client.get("/users/7")).json() == {"user": 7}
+        assert (await client.get("/users/x")).status_code == 404
+        assert (await client.get("/boom")).status_code == 500
+    told = capsys.readouterr().err
+    assert told.count("Looking up 7") == told.count("Unhandled ValueError") == 1
+    assert told.count("route=/users/{user}") == 2
+    assert "ValueError: wrong" in told
