@@ -87,7 +87,7 @@ OUTSIDE = {  # what each part may import beside the standard library
     "engine": {"anyio"},
     SINKS: {"anyio", "aiofiles", "rich"},
     CONFIG: {"msgspec", "watchfiles"},
-    INTEGRATIONS: set(),
+    INTEGRATIONS: {"anyio"},  # an app's shutdown waits
     TESTING: {"anyio", "pytest"},
 }
 

@@ -24,7 +24,8 @@ __all__ = ["MARK", "App", "Connection", "Message", "Receive", "Request", "Send"]
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
-App: TypeAlias = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+App: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
+"""An ASGI app of any framework: they differ in the types they give a scope and messages."""
 
 MARK = "logflume.request_id"
 """The key in an ASGI scope by which another middleware sees that the call is watched already."""
@@ -113,6 +114,7 @@ class Call:
         """Enter the call's context and scope."""
         self._blocks[0].__enter__()
         self.record.__enter__()
+        self.asgi.look()
 
     def end(self, error: BaseException | None) -> None:
         """Log an unhandled exception and the record of the call, and leave its context."""

@@ -6,7 +6,7 @@ all others; none of them is imported.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -15,7 +15,8 @@ from ..errors import ConfigurationError
 from ..level import Level
 from ..logger import Logger
 from ._access import Access, Choice, level_of_status
-from ._calls import MARK, App, Connection, Receive, Request, Send
+from ._calls import MARK, App, Connection, Request
+from ._inside import Inside
 from ._trace import new_request_id as _new_request_id
 
 __all__ = ["LoggingMiddleware", "lifespan"]
@@ -53,6 +54,9 @@ class LoggingMiddleware:
       Secrets in them are redacted here, even if the pipeline does not redact.
     - `fields`: a function of the record's fields and the ASGI scope, which returns the fields to
       log; None for no record. What the message tells stays. If it fails, all are logged.
+    - `shutdown_timeout`: the most seconds that the app's shutdown waits for calls that are not
+      over, such as background tasks, so that their records are delivered. Most servers wait by
+      themselves; granian does not.
 
     Around the whole app, it sees the response that the framework makes of an exception, too:
 
@@ -77,6 +81,7 @@ class LoggingMiddleware:
         headers: Iterable[str] = (),
         response_headers: Iterable[str] = (),
         fields: Choice | None = None,
+        shutdown_timeout: float = 5.0,
     ) -> None:
         self.app = app
         self._access = Access(
@@ -90,21 +95,28 @@ class LoggingMiddleware:
             response_headers=response_headers,
             fields=fields,
         )
+        self._inside = Inside(shutdown_timeout, self._access.errors)
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Run the app for one request, websocket or lifespan."""
         kind = scope["type"]
+        if kind == "lifespan":
+            receive = self._inside.before_shutdown(receive)
         if kind not in _CALLS or MARK in scope:
             await self.app(scope, receive, send)
             return
         call = _CALLS[kind](self._access, scope, receive, send)
         call.begin()
+        self._inside.enter(call)
         try:
             await self.app(call.asgi, call.receive, call.send)
         except BaseException as error:
             call.end(error)
             raise
-        call.end(None)
+        else:
+            call.end(None)
+        finally:
+            self._inside.leave(call)
 
 
 _CALLS: dict[str, type[Request | Connection]] = {"http": Request, "websocket": Connection}
