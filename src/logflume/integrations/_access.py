@@ -92,11 +92,13 @@ class Access:
 
     def named(self, scope: dict[str, Any], response_headers: Any) -> dict[str, Any]:
         """Return the query parameters and headers that the settings name, as fields."""
-        found = {
-            "query": self._query_of(scope),
-            "headers": _headers_of(scope.get("headers", ()), self._headers),
-            "response_headers": _headers_of(response_headers, self._response_headers),
-        }
+        found: dict[str, Any] = {}
+        try:
+            found["query"] = self._query_of(scope)
+            found["headers"] = _headers_of(scope.get("headers", ()), self._headers)
+            found["response_headers"] = _headers_of(response_headers, self._response_headers)
+        except Exception as error:  # the app or the server keeps to no protocol
+            found["logflume.fields_error"] = type_name(error)
         return {name: values for name, values in found.items() if values}
 
     def _query_of(self, scope: dict[str, Any]) -> dict[str, Any]:
