@@ -682,6 +682,44 @@ async def test_copies_of_the_asgi_scope_are_plain() -> None:
     assert "route" not in access(taken).fields
 
 
+async def test_middlewares_around_see_what_the_app_put_into_the_scope() -> None:
+    """When the response starts, and at the end: metrics are named by the route, for example."""
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope["route"] = "/users/{id}"
+        await respond(send)
+        scope["late"] = True
+
+    async def around(scope: Any, receive: Any, send: Any) -> None:
+        async def look(message: Any) -> None:
+            seen.append(scope.get("route"))
+            await send(message)
+
+        await app_of(app)(scope, receive, look)
+        seen.append(scope.get("late"))
+
+    with captured() as taken:
+        scope = scope_of()
+        await call(around, scope)
+        await call(around, scope)
+    assert seen == ["/users/{id}", "/users/{id}", True] * 2
+    assert [record.logger for record in taken.records] == ["access"] * 2
+
+
+@pytest.mark.parametrize("hook", ["fields", "level", "new_request_id"])
+async def test_a_hook_that_ends_the_program_leaves_no_context_behind(hook: str) -> None:
+    """Whatever it raises."""
+
+    def leave(*args: Any) -> Any:
+        raise SystemExit
+
+    settings: Any = {hook: leave}
+    with captured(), pytest.raises(SystemExit):
+        await call(app_of(hello, **settings), scope_of())
+    assert current_context() == {}
+
+
 async def test_headers_may_be_any_iterable() -> None:
     """What the app gives is read once."""
 
@@ -973,6 +1011,9 @@ async def test_lifespan_events_pass_through() -> None:
         ("headers", ["no header"]),
         ("response_headers", 7),
         ("fields", ["status"]),
+        ("fields", hello),
+        ("level", hello),
+        ("new_request_id", hello),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(setting: str, given: Any) -> None:
@@ -987,3 +1028,18 @@ def test_a_lifespan_of_nothing_is_refused() -> None:
         lifespan("app.log")  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match=r"lifespan\.own"):
         lifespan(Pipeline(), "app")  # type: ignore[arg-type]
+
+
+def test_a_lifespan_that_could_not_start_is_refused() -> None:
+    """A forgotten `asynccontextmanager`, or an async function that makes the pipeline."""
+
+    async def own(app: Any) -> AsyncIterator[None]:
+        yield
+
+    async def make() -> Pipeline:
+        return Pipeline()
+
+    with pytest.raises(ConfigurationError, match=r"lifespan\.own: .*asynccontextmanager"):
+        lifespan(Pipeline(), own)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match=r"lifespan\.pipeline"):
+        lifespan(make)  # type: ignore[arg-type]

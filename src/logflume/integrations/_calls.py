@@ -42,9 +42,9 @@ class Call:
 
     __slots__ = (
         "__weakref__",
-        "_blocks", "_extra_headers", "_id", "_receive", "_send", "access", "asgi", "bytes_in",
-        "bytes_out", "excluded", "gone", "path", "record", "response_headers", "started", "status",
-        "user_agent",
+        "_blocks", "_extra_headers", "_given", "_id", "_receive", "_send", "access", "asgi",
+        "bytes_in", "bytes_out", "excluded", "gone", "path", "record", "response_headers",
+        "status", "user_agent",
     )  # fmt: skip
 
     def __init__(
@@ -53,6 +53,7 @@ class Call:
         self.access = access
         self._receive = receive
         self._send = send
+        self._given = scope
         self.status: int | None = None
         self.bytes_in = self.bytes_out = 0
         self.gone = False
@@ -127,6 +128,13 @@ class Call:
             for block in reversed(self._blocks):
                 block.__exit__(None, None, None)
             self.asgi.forget()
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """Show what the app put into its scope, such as the route, to the middlewares around this
+        one, as if it had been given theirs."""
+        self._given.update(self.asgi)
+        self._given.pop(MARK, None)
 
     def _outcome(self, error: BaseException | None) -> str:
         if error is None:
@@ -234,6 +242,7 @@ class Request(Call):
             size = len(message.get("body") or b"")
         elif kind == "http.response.start":
             message, status = self._with_id(message), message.get("status")
+            self._give_back()
         elif kind in _BY_THE_SERVER:
             size = _length_of_part(message)
             self.has_files = True
