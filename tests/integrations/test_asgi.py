@@ -431,11 +431,17 @@ async def test_a_client_that_leaves_is_told_from_a_failure() -> None:
         await receive()
         raise ClientDisconnect
 
+    async def answers(scope: Any, receive: Any, send: Any) -> None:  # as Starlette does
+        await receive()
+        await respond(send, status=500)
+        raise ClientDisconnect
+
     with captured() as taken:
         await call(app_of(returns), scope_of(), {"type": "http.disconnect"})
-        with pytest.raises(ClientDisconnect):
-            await call(app_of(raises), scope_of(), {"type": "http.disconnect"})
-    assert [record.fields["outcome"] for record in taken.records] == ["disconnected"] * 2
+        for app in (raises, answers):
+            with pytest.raises(ClientDisconnect):
+                await call(app_of(app), scope_of(), {"type": "http.disconnect"})
+    assert [record.fields["outcome"] for record in taken.records] == ["disconnected"] * 3
     assert {record.level.name for record in taken.records} == {"INFO"}
     assert "status" not in taken.last.fields
 

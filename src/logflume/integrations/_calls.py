@@ -43,8 +43,8 @@ class Call:
     __slots__ = (
         "__weakref__",
         "_blocks", "_extra_headers", "_given", "_id", "_receive", "_send", "access", "asgi",
-        "bytes_in", "bytes_out", "excluded", "gone", "path", "record", "response_headers",
-        "status", "user_agent",
+        "bytes_in", "bytes_out", "excluded", "gone", "is_late", "path", "record",
+        "response_headers", "status", "user_agent",
     )  # fmt: skip
 
     def __init__(
@@ -56,7 +56,7 @@ class Call:
         self._given = scope
         self.status: int | None = None
         self.bytes_in = self.bytes_out = 0
-        self.gone = False
+        self.gone = self.is_late = False
         self.user_agent: str | None = None
         self.response_headers: list[tuple[bytes, bytes]] = []
         path = scope.get("path", "")
@@ -117,6 +117,8 @@ class Call:
         """Log an unhandled exception and the record of the call, and leave its context."""
         try:
             outcome = self._outcome(error)
+            if outcome == "disconnected" and error is not None and self.is_late:
+                self.status = None  # the framework's 500 for that, which nobody saw
             if outcome == "failed":
                 self.access.errors.opt(exception=error).error(
                     f"Unhandled {{error}} in {self.title}", error=type_name(error)
@@ -209,6 +211,7 @@ class Call:
 
     def _take_start(self, message: Message) -> None:
         """Read the start of a response that the server has taken."""
+        self.is_late = self.gone
         status = message.get("status")
         if isinstance(status, int):
             self.status = int(status)
