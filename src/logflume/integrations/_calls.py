@@ -203,9 +203,9 @@ class Call:
         try:
             headers = list(message.get("headers") or ())
             own = self.access.request_id_header
-            if own is not None and all(bytes(name).lower() != own for name, _ in headers):
+            if own is not None and all(name.lower() != own for name, _ in headers):
                 headers += self._extra_headers
-        except (TypeError, ValueError):  # the server's to refuse
+        except (TypeError, ValueError, AttributeError):  # the server's to refuse
             return message
         return {**message, "headers": headers}
 
