@@ -473,6 +473,32 @@ async def test_a_server_that_refuses_to_send_says_that_the_client_left(
     assert "total_ms" not in shown
 
 
+async def test_tasks_that_are_refused_together_are_no_failure() -> None:
+    """A group of nothing else says no more than one; with another exception it does."""
+
+    async def part(send: Any) -> None:
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        errors: list[Exception] = [ValueError()] if scope["path"] == "/other" else []
+        for _ in range(2):
+            try:
+                await part(send)
+            except OSError as error:
+                errors.append(error)
+        raise ExceptionGroup("parts", errors)
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            raise BrokenPipeError
+
+    for path, outcome in (("/", "disconnected"), ("/other", "failed")):
+        with captured() as taken, pytest.raises(ExceptionGroup):
+            await app_of(app)(scope_of(path), anyio.sleep_forever, send)
+        assert access(taken).fields["outcome"] == outcome
+
+
 @pytest.mark.parametrize("error", [FileNotFoundError, ConnectionResetError])
 async def test_a_failure_after_the_client_has_left_is_a_failure(error: type[OSError]) -> None:
     """The app's own files and sockets are not the client's."""

@@ -143,11 +143,7 @@ class Call:
             if self.gone:
                 return "disconnected"
             return "ok" if self.is_complete else "incomplete"
-        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-            error = error.exceptions[0]
-        if self.has_left and (
-            type_name(error) in _GONE or (isinstance(error, OSError) and _is_the_server_s(error))
-        ):
+        if self.has_left and _is_departure(error):
             return "disconnected"
         if is_failure(error):
             return "failed"
@@ -422,10 +418,14 @@ def _headers_of(found: Any, wanted: set[bytes]) -> dict[bytes, bytes]:
     return given
 
 
-def _is_the_server_s(error: BaseException) -> bool:
-    """Whether it came out of the server's `send` or `receive`, and not from the app's own files
-    and sockets."""
-    at = error.__traceback__
+def _is_departure(error: BaseException) -> bool:
+    """Whether an exception only says that the client has left: a framework's own, or one that came
+    out of the server's `send` or `receive`, and not from the app's files and sockets."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_departure(each) or not is_failure(each) for each in error.exceptions)
+    if type_name(error) in _GONE:
+        return True
+    at = error.__traceback__ if isinstance(error, OSError) else None
     while at is not None:
         if at.tb_frame.f_code in _CHANNELS:
             return True
