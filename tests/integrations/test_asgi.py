@@ -714,6 +714,36 @@ async def test_copies_of_the_asgi_scope_are_plain() -> None:
     assert "route" not in access(taken).fields
 
 
+async def test_a_route_that_cannot_be_read_costs_no_request() -> None:
+    """Whatever its attributes do."""
+
+    class Route:
+        def __getattr__(self, name: str) -> Any:
+            raise RuntimeError
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope["route"] = Route()
+        scope.update(route=Route())
+        await respond(send)
+
+    with captured() as taken:
+        await call(app_of(app), scope_of())
+    assert access(taken).fields["outcome"] == "ok"
+    assert "route" not in access(taken).fields
+
+
+async def test_a_route_may_be_merged_into_the_scope() -> None:
+    """With `|=`, too."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope |= {"route": "/users/{id}"}
+        await respond(send)
+
+    with captured() as taken:
+        await call(app_of(app), scope_of())
+    assert access(taken).fields["route"] == "/users/{id}"
+
+
 async def test_middlewares_around_see_what_the_app_put_into_the_scope() -> None:
     """When the response starts, and at the end: metrics are named by the route, for example."""
     seen: list[Any] = []

@@ -7,7 +7,7 @@ ASGI has no word for that. Routers that know routes as templates put them into t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 __all__ = ["RoutedScope", "template_of"]
 
@@ -37,7 +37,7 @@ class RoutedScope(dict[str, Any]):
     def __setitem__(self, key: str, value: Any) -> None:
         super().__setitem__(key, value)
         if key == "route":
-            self._look()
+            self._try_to_look()
 
     def update(self, *args: Any, **more: Any) -> None:
         """Change the scope, as a router does when it has chosen."""
@@ -47,11 +47,21 @@ class RoutedScope(dict[str, Any]):
         if after != before:  # it was a mount: what comes is a route in there
             self._enter(str(before or ""), str(after or ""))
         elif "route" in more or (args and "route" in args[0]):
-            self._look()
+            self._try_to_look()
+
+    def __ior__(self, other: Any) -> Self:  # type: ignore[override,misc]
+        self.update(dict(other))
+        return self
 
     def _enter(self, before: str, after: str) -> None:
         mount, self._mount = self._mount, None
         self._prefix += template_of(mount) or after.removeprefix(before)
+
+    def _try_to_look(self) -> None:
+        try:
+            self._look()
+        except Exception:  # the app's own objects, which may do as they like: no route, then
+            self._mount = None
 
     def _look(self) -> None:
         route = self.get("route")
