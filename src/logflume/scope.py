@@ -94,7 +94,9 @@ class Scope:
     def __enter__(self) -> Self:
         if self._state == _NEW:
             self._state = _OPEN
-            self._outer = _innermost()  # which is open: a chain of ended ones would only grow
+            self._outer = outer = _open_one(_current.get())
+            if outer is not None:  # a chain of ended ones would only grow
+                outer._outer = _open_one(outer._outer)
             _current.set(self)
             self._home = copy_context()
             self._started = perf_counter_ns()
@@ -225,11 +227,10 @@ def scope(
 
 def current_scope() -> Scope:
     """Return the innermost scope that is open, skipping those whose end was elsewhere."""
-    return _innermost() or _NONE
+    return _open_one(_current.get()) or _NONE
 
 
-def _innermost() -> Scope | None:
-    found = _current.get()
+def _open_one(found: Scope | None) -> Scope | None:
     while found is not None and found._state == _ENDED:
         found = found._outer
     return found
