@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from inspect import iscoroutinefunction
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -51,10 +52,12 @@ class Access:
         if not isinstance(logger, Logger | str) or not logger:
             raise _wrong("logger", logger, "a logger, or the name of one")
         for setting, function in (("new_request_id", new_request_id), ("level", level)):
-            if not callable(function):
-                raise _wrong(setting, function, "a callable")
-        if fields is not None and not callable(fields):
-            raise _wrong("fields", fields, "a callable of fields and scope, or None")
+            if not callable(function) or iscoroutinefunction(function):
+                raise _wrong(setting, function, "a callable that is not async")
+        if fields is not None and (not callable(fields) or iscoroutinefunction(fields)):
+            raise _wrong(
+                "fields", fields, "a callable of fields and scope that is not async, or None"
+            )
         self.logger = get_logger(logger) if isinstance(logger, str) else logger
         self.errors = get_logger(f"{self.logger.name}.error", **self.logger._bound)
         self.request_id_header: bytes | None = None
@@ -92,11 +95,13 @@ class Access:
 
     def named(self, scope: dict[str, Any], response_headers: Any) -> dict[str, Any]:
         """Return the query parameters and headers that the settings name, as fields."""
-        found = {
-            "query": self._query_of(scope),
-            "headers": _headers_of(scope.get("headers", ()), self._headers),
-            "response_headers": _headers_of(response_headers, self._response_headers),
-        }
+        found: dict[str, Any] = {}
+        try:
+            found["query"] = self._query_of(scope)
+            found["headers"] = _headers_of(scope.get("headers", ()), self._headers)
+            found["response_headers"] = _headers_of(response_headers, self._response_headers)
+        except Exception as error:  # the app or the server keeps to no protocol
+            found["logflume.fields_error"] = type_name(error)
         return {name: values for name, values in found.items() if values}
 
     def _query_of(self, scope: dict[str, Any]) -> dict[str, Any]:

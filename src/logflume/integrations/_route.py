@@ -8,7 +8,7 @@ logged in the handler has the route.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 __all__ = ["RoutedScope", "template_of"]
 
@@ -35,9 +35,9 @@ class RoutedScope(dict[str, Any]):
     def look(self) -> None:
         """See what a router around has chosen already, if this is below one."""
         if "path_template" in self:
-            self._look_at_template()
+            self._try(self._look_at_template)
         elif "route" in self and not hasattr(self["route"], "routes"):
-            self._look()
+            self._try(self._look)
 
     def forget(self) -> None:
         """Look no longer: the call is over."""
@@ -46,9 +46,9 @@ class RoutedScope(dict[str, Any]):
     def __setitem__(self, key: str, value: Any) -> None:
         super().__setitem__(key, value)
         if key == "route":
-            self._look()
+            self._try(self._look)
         elif key == "path_template":
-            self._look_at_template()
+            self._try(self._look_at_template)
 
     def update(self, *args: Any, **more: Any) -> None:
         """Change the scope, as a router does when it has chosen."""
@@ -58,11 +58,21 @@ class RoutedScope(dict[str, Any]):
         if after != before:  # it was a mount: what comes is a route in there
             self._enter(str(before or ""), str(after or ""))
         elif "route" in more or (args and "route" in args[0]):
-            self._look()
+            self._try(self._look)
+
+    def __ior__(self, other: Any) -> Self:  # type: ignore[override,misc]
+        self.update(dict(other))
+        return self
 
     def _enter(self, before: str, after: str) -> None:
         mount, self._mount = self._mount, None
         self._prefix += template_of(mount) or after.removeprefix(before)
+
+    def _try(self, look: Callable[[], None]) -> None:
+        try:
+            look()
+        except Exception:  # the app's own objects, which may do as they like: no route, then
+            self._mount = None
 
     def _look(self) -> None:
         route = self.get("route")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import Any, TypeAlias
 
 from ..engine.pipeline import Pipeline
@@ -136,10 +137,13 @@ def lifespan(
     Raises:
         ConfigurationError: what is given is no pipeline and makes none.
     """
-    if not isinstance(pipeline, Pipeline) and not callable(pipeline):
+    if not isinstance(pipeline, Pipeline) and (
+        not callable(pipeline) or iscoroutinefunction(pipeline)
+    ):
         raise ConfigurationError.of("lifespan.pipeline", pipeline, "a Pipeline, or what makes one")
-    if own is not None and not callable(own):
-        raise ConfigurationError.of("lifespan.own", own, "an app's lifespan, or None")
+    if own is not None and (not callable(own) or isasyncgenfunction(own)):
+        accepted = "an app's lifespan, made with contextlib.asynccontextmanager, or None"
+        raise ConfigurationError.of("lifespan.own", own, accepted)
 
     @asynccontextmanager
     async def run(app: Any) -> AsyncIterator[Any]:
