@@ -11,11 +11,13 @@ import contextlib
 import http.server
 import json
 import logging
+import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -449,27 +451,10 @@ def test_aiokafka_tells_of_brokers_that_are_not_there(watch: Watch) -> None:
     assert all(broker in line.message for line in watch if line.level == "ERROR")
 
 
-# celery.
+# Other processes.
 
-WORKER = '''
-import json, logging, os, sys
-from celery import Celery
-from celery.signals import setup_logging, worker_process_shutdown, worker_ready
-from celery.utils.log import get_task_logger
-from logflume import get_logger, log, sinks
-from logflume.integrations.stdlib import capture
-
-MOST = 20
-app = Celery("worker", broker="filesystem://")
-app.conf.update(
-    broker_connection_retry_on_startup=True,
-    broker_transport_options={
-        "data_folder_in": "queue", "data_folder_out": "queue", "control_folder": "queue",
-        "polling_interval": 0.02,
-    },
-    task_ignore_result=True,
-)
-tasks = get_task_logger(__name__)
+BESIDE = '''
+import json, logging, os
 
 
 class Beside(logging.Handler):
@@ -488,6 +473,103 @@ def append(path, line):
     file = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
     os.write(file, line.encode() + b"\\n")
     os.close(file)
+'''
+
+UVICORN = """
+import logging, sys
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({"type": message["type"] + ".complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+    logging.getLogger("app").info("asked for %s", scope["path"])
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+if __name__ == "__main__":
+    import uvicorn
+    from logflume.integrations.stdlib import uvicorn_config
+
+    config = uvicorn_config()
+    config["handlers"]["beside"] = {"class": "beside.Beside"}
+    config["root"]["handlers"] = ["logflume", "beside"]
+    config["loggers"]["uvicorn"]["handlers"] = ["logflume", "beside"]
+    port, workers = map(int, sys.argv[1:])
+    uvicorn.run("program:app", port=port, workers=workers, log_config=config)
+"""
+
+CONFIGURATION = """
+[[routes]]
+sink = { type = "file", path = "ours.jsonl", shared = true }
+"""
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return bool(response.read() == b"ok")
+    except OSError:
+        return False
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("workers", [1, 2])
+def test_uvicorn_s_last_lines_come_though_sigterm_ends_it(workers: int, tmp_path: Path) -> None:
+    """It sends the signal to itself once more when all is done: its last lines are just logged."""
+    pytest.importorskip("uvicorn")
+    (tmp_path / "beside.py").write_text(BESIDE)
+    (tmp_path / "program.py").write_text(UVICORN)
+    (tmp_path / "logflume.toml").write_text(CONFIGURATION)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "program.py", str(port), str(workers)],
+        cwd=tmp_path,
+        env={**os.environ, "LOGFLUME_CONFIG": "logflume.toml"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    watchdog = threading.Timer(60, server.kill)
+    watchdog.start()
+    try:
+        for n in range(10):
+            wait_until(lambda n=n: answers(f"http://127.0.0.1:{port}/{n}"))  # type: ignore[misc]
+        server.send_signal(signal.SIGTERM)
+        printed, _ = server.communicate()
+    finally:
+        watchdog.cancel()
+    assert server.returncode == (-signal.SIGTERM if workers == 1 else 0), printed
+    lines = [line for of_thread in accounted(tmp_path).values() for line in of_thread]
+    assert sum(logger == "app" for logger, *_ in lines) >= 10
+    ends = [message for _, _, message, *_ in lines if message.startswith("Finished server")]
+    assert len(ends) == workers
+
+
+WORKER = """
+import logging
+from celery import Celery
+from celery.signals import setup_logging, worker_process_shutdown, worker_ready
+from celery.utils.log import get_task_logger
+from logflume import get_logger, log, sinks
+from logflume.integrations.stdlib import capture
+from beside import Beside, append
+
+MOST = 20
+app = Celery("worker", broker="filesystem://")
+app.conf.update(
+    broker_connection_retry_on_startup=True,
+    broker_transport_options={
+        "data_folder_in": "queue", "data_folder_out": "queue", "control_folder": "queue",
+        "polling_interval": 0.02,
+    },
+    task_ignore_result=True,
+)
+tasks = get_task_logger(__name__)
 
 
 @setup_logging.connect
@@ -516,7 +598,7 @@ def work(n):
 def begin(**settings):
     for n in range(MOST):
         work.delay(n)
-'''
+"""
 
 POOLS = {
     "solo": ["--pool", "solo"],
@@ -534,6 +616,7 @@ def test_a_celery_worker_loses_nothing_and_says_nothing_twice(
 ) -> None:
     """From its start to SIGTERM: the worker's lines, those of each child, and of the tasks."""
     pytest.importorskip("celery")
+    (tmp_path / "beside.py").write_text(BESIDE)
     (tmp_path / "worker.py").write_text(WORKER)
     (tmp_path / "queue").mkdir()
     worker = subprocess.Popen(
@@ -557,18 +640,7 @@ def test_a_celery_worker_loses_nothing_and_says_nothing_twice(
         watchdog.cancel()
     assert worker.returncode == 0, printed
 
-    theirs: dict[Any, list[Any]] = defaultdict(list)
-    for line in lines_in(tmp_path / "beside.jsonl"):
-        process, thread, *rest = json.loads(line)
-        theirs[process, thread].append(unredacted(rest))
-    ours: dict[Any, list[Any]] = defaultdict(list)
-    for line in lines_in(tmp_path / "ours.jsonl"):
-        given = json.loads(line)
-        error = given["exception"]["type"] if "exception" in given else None
-        rest = [*(given[key] for key in ("logger", "level", "message", "line")), error]
-        ours[given["process"], given["thread"]].append(unredacted(rest))
-    assert ours == theirs
-
+    theirs = accounted(tmp_path)
     lines = [line for of_thread in theirs.values() for line in of_thread]
     counted = Counter((logger, level) for logger, level, *_ in lines)
     assert counted["worker", "INFO"] == counted["library", "WARNING"] == 20
@@ -577,6 +649,22 @@ def test_a_celery_worker_loses_nothing_and_says_nothing_twice(
     children = {process for process, _ in theirs} - {worker.pid}
     least = 7 if "--max-tasks-per-child" in options else 1 if "prefork" in options else 0
     assert len(children) >= least
+
+
+def accounted(folder: Path) -> dict[Any, list[Any]]:
+    """Compare what came of several processes; return it, by process and thread."""
+    theirs: dict[Any, list[Any]] = defaultdict(list)
+    for line in lines_in(folder / "beside.jsonl"):
+        process, thread, *rest = json.loads(line)
+        theirs[process, thread].append(unredacted(rest))
+    ours: dict[Any, list[Any]] = defaultdict(list)
+    for line in lines_in(folder / "ours.jsonl"):
+        given = json.loads(line)
+        error = given["exception"]["type"] if "exception" in given else None
+        rest = [*(given[key] for key in ("logger", "level", "message", "line")), error]
+        ours[given["process"], given["thread"]].append(unredacted(rest))
+    assert ours == theirs
+    return theirs
 
 
 def unredacted(line: list[Any]) -> list[Any]:
