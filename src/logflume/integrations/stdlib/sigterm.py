@@ -31,9 +31,15 @@ def parting_handler(*, exclude_loggers: Iterable[str] = ()) -> Handler:
 def deliver_before_sigterm() -> None:
     """Have what was logged delivered before SIGTERM ends the process, if nobody else takes it.
 
-    Of the current pipeline, if that runs in a thread of its own, within its `shutdown_timeout`.
-    The process then ends as it would have: by the signal. Only the main thread may ask for it;
-    elsewhere nothing happens.
+    Of the current pipeline, if that runs in a thread of its own (the default one, or one that
+    `with Pipeline(...)` opened), within its `shutdown_timeout`. The process then ends as it would
+    have: by the signal. Only the main thread may ask for it; elsewhere nothing happens.
+
+    `uvicorn_config` asks for it. Elsewhere a program does so itself: uvicorn's workers under
+    gunicorn, for example, in gunicorn.conf.py:
+
+        def post_worker_init(worker):
+            deliver_before_sigterm()
     """
     if threading.current_thread() is not threading.main_thread():
         return
