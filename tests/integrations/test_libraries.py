@@ -524,6 +524,11 @@ def post_worker_init(worker):
 """
 
 
+def starts_in(path: Path) -> int:
+    """How many workers serve by now."""
+    return sum("Application startup complete" in line for line in lines_in(path))
+
+
 def answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=5) as response:
@@ -565,6 +570,8 @@ def test_uvicorn_s_last_lines_come_though_sigterm_ends_it(
     try:
         for n in range(10):
             wait_until(lambda n=n: answers(f"http://127.0.0.1:{port}/{n}"))  # type: ignore[misc]
+        # gunicorn loses a signal that comes while a worker starts, and waits for it for long.
+        wait_until(lambda: starts_in(tmp_path / "beside.jsonl") == workers)
         server.send_signal(signal.SIGTERM)
         printed, _ = server.communicate()
     finally:
