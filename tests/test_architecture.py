@@ -87,7 +87,7 @@ OUTSIDE = {  # what each part may import beside the standard library
     "engine": {"anyio"},
     SINKS: {"anyio", "aiofiles", "rich"},
     CONFIG: {"msgspec", "watchfiles"},
-    INTEGRATIONS: set(),
+    INTEGRATIONS: {"loguru", "structlog"},
     TESTING: {"anyio", "pytest"},
 }
 
@@ -247,6 +247,18 @@ def test_importing_logflume_loads_no_optional_dependency() -> None:
     assert "logflume.integrations" not in done.stdout  # imported by who wants one
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert (
-        loaded & {"httpx", "zstandard", "trio", "uvloop", "pytest", "tomllib", "watchfiles"}
+        loaded
+        & {
+            "httpx",
+            "loguru",
+            "opentelemetry",
+            "pytest",
+            "structlog",
+            "tomllib",
+            "trio",
+            "uvloop",
+            "watchfiles",
+            "zstandard",
+        }
         == set()
     )
