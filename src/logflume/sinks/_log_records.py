@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import builtins
 import threading
 from typing import TYPE_CHECKING, Any
 
 from ..encoders._backtrace import backtrace
 from ..escape import escape
-from ..exception import ExceptionInfo
 from ..record import Record
+from ._stand_ins import stand_in
 
 if TYPE_CHECKING:
     import logging
@@ -54,7 +53,8 @@ class LogRecords:
         own["taskName"] = record.task and shown(record.task)
         if record.exception is not None:
             made.exc_text = "\n".join(backtrace(record.exception, form=shown))
-            made.exc_info = _exc_info(record.exception, shown(record.exception.message))
+            error = stand_in(record.exception, shown)
+            made.exc_info = type(error), error, error.__traceback__
         self._add_fields(record, made)
         return made
 
@@ -97,34 +97,3 @@ class LogRecords:
             self._threads |= {thread.name: thread.ident or 0 for thread in threading.enumerate()}
             ident = self._threads.setdefault(name, 0)
         return ident
-
-
-_stand_ins: dict[str, type[Exception]] = {}
-
-
-def _exc_info(info: ExceptionInfo, message: str) -> tuple[type[Exception], Exception, None]:
-    """Return what looks like the exception: the exception itself stayed where it was raised."""
-    kind = _stand_ins.get(info.type)
-    if kind is None:
-        if len(_stand_ins) >= _MOST_KEPT:
-            _stand_ins.clear()
-        module, _, name = info.type.rpartition(".")
-        kind = _stand_ins[info.type] = type(
-            name,
-            (_base_of(info.type),),
-            {"__module__": module or "builtins", "__str__": _message_of},
-        )
-    error = kind.__new__(kind, message)
-    error.args = (message,)
-    return kind, error, None
-
-
-def _base_of(name: str) -> type[Exception]:
-    found: Any = getattr(builtins, name, None)
-    if isinstance(found, type) and issubclass(found, Exception):
-        return Exception if issubclass(found, ExceptionGroup) else found  # made of members only
-    return Exception
-
-
-def _message_of(self: Exception) -> str:
-    return str(self.args[0])
