@@ -85,7 +85,7 @@ OUTSIDE = {  # what each part may import beside the standard library
     PROCESSORS: {"opentelemetry", "orjson"},
     FILES: {"orjson", "zstandard"},
     "engine": {"anyio"},
-    SINKS: {"anyio", "aiofiles", "rich"},
+    SINKS: {"anyio", "aiofiles", "loguru", "rich"},
     CONFIG: {"msgspec", "watchfiles"},
     INTEGRATIONS: {"loguru", "structlog"},
     TESTING: {"anyio", "pytest"},

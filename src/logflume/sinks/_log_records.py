@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 from ..encoders._backtrace import backtrace
 from ..escape import escape
 from ..record import Record
 from ._stand_ins import stand_in
+from ._threads import Threads
 
 if TYPE_CHECKING:
     import logging
 
 __all__ = ["LogRecords"]
-
-_MOST_KEPT = 1_024
 
 
 class LogRecords:
@@ -27,7 +25,7 @@ class LogRecords:
         self._class = logging.LogRecord
         self._escapes = escape
         self._reserved = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
-        self._threads: dict[str, int] = {}
+        self._threads = Threads()
 
     def made_from(self, record: Record) -> logging.LogRecord:
         """Return a LogRecord that says what this record says."""
@@ -49,7 +47,7 @@ class LogRecords:
         made.msecs = float(record.time_ns // 1_000_000 % 1_000)
         made.relativeCreated = made.created * 1e3 - started
         made.threadName = shown(record.thread)
-        made.thread = self._ident_of(record.thread)
+        made.thread = self._threads.ident_of(record.thread)
         own["taskName"] = record.task and shown(record.task)
         if record.exception is not None:
             made.exc_text = "\n".join(backtrace(record.exception, form=shown))
@@ -87,13 +85,3 @@ class LogRecords:
 
     def _shown(self, text: str) -> str:
         return escape(text) if self._escapes else text
-
-    def _ident_of(self, name: str) -> int:
-        """Return the number of a thread that runs under this name; 0 if it does no longer."""
-        ident = self._threads.get(name)
-        if ident is None:
-            if len(self._threads) >= _MOST_KEPT:
-                self._threads.clear()
-            self._threads |= {thread.name: thread.ident or 0 for thread in threading.enumerate()}
-            ident = self._threads.setdefault(name, 0)
-        return ident
