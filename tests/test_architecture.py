@@ -81,8 +81,9 @@ OUTSIDE = {  # what each part may import beside the standard library
     "L0": {"msgspec"},
     "logger": set(),
     ENCODERS: {"msgspec", "orjson", "rich"},
-    # Redaction: one dump shows the values of a whole batch. OpenTelemetry's API does no I/O.
-    PROCESSORS: {"opentelemetry", "orjson"},
+    # Redaction: one dump shows the values of a whole batch. OpenTelemetry's API does no I/O, and
+    # of structlog only an exception is needed.
+    PROCESSORS: {"opentelemetry", "orjson", "structlog"},
     FILES: {"orjson", "zstandard"},
     "engine": {"anyio"},
     SINKS: {"anyio", "aiofiles", "loguru", "rich"},

@@ -240,7 +240,7 @@ def test_arguments_are_formatted_as_structlog_does(taken: Taken) -> None:
     logger_of(structlog.stdlib.PositionalArgumentsFormatter(), wrapper_class=bound).info(
         "%s has {%d}", "a", 1
     )
-    assert taken.last.args == ()
+    assert not taken.last.args
     logger_of(wrapper_class=bound).info("%s has {%d}", "a", 1)
     assert taken.last.args == ("a", 1)
     assert [r.message for r in taken.records] == ["a has {1}"] * 3
@@ -358,6 +358,7 @@ def test_nothing_is_raised_but_what_ends_the_chain(taken: Taken) -> None:
     log.info("m", value=Chatty())
     assert len(taken.records) < 20
     end = ToLogflume()
+    odd: Any
     for odd in (None, 3, (("m",), {}), [1], {}, {7: 8, "event": None}, {"exc_info": "yes"}):
         with pytest.raises(structlog.DropEvent):
             end(None, "info", odd)
