@@ -13,6 +13,7 @@ from ..escape import escape as escaped
 from ..protocols import SinkBatch
 from ..record import Record
 from ._one_by_one import OneByOne, as_exception
+from ._spans import in_span_of
 from ._stand_ins import stand_in
 from ._threads import Threads
 
@@ -93,7 +94,8 @@ class Loguru:
                 error = stand_in(record.exception, self._shown)
             logger = self._logger.opt(exception=error).patch(lambda made: self._fill(made, record))
             # Without arguments, the message is no template.
-            logger.log(self._level_of(record), self._shown(record.message))
+            with in_span_of(record):
+                logger.log(self._level_of(record), self._shown(record.message))
         except BaseException as failure:
             return as_exception(failure, "loguru")
         return None

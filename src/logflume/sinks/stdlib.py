@@ -12,6 +12,7 @@ from ..protocols import SinkBatch
 from ..record import Record
 from ._log_records import LogRecords
 from ._one_by_one import OneByOne, as_exception
+from ._spans import in_span_of
 
 if TYPE_CHECKING:
     import logging
@@ -28,7 +29,8 @@ class Stdlib:
     `_` behind their name. The message, also of records whose values were redacted, is the record's;
     `msg` and `args` are template and arguments where `%` makes the message of them. An exception is
     there as text (`exc_text`) and as an `exc_info` whose class is a stand-in, and whose traceback
-    has no variables.
+    has no variables. A record that has a trace and span id (`processors.Otel`) is handed over in
+    that span: handlers of OpenTelemetry find it as the current one.
 
         Pipeline(sinks.Stdlib(logging.handlers.SysLogHandler("/dev/log")))
 
@@ -99,7 +101,8 @@ class Stdlib:
         self._ident = get_ident()
         self._failure = None
         try:
-            self._handler.handle(self._records.made_from(record))
+            with in_span_of(record):
+                self._handler.handle(self._records.made_from(record))
         except BaseException as error:
             self._failure = error
         return None if self._failure is None else as_exception(self._failure, "handler")
