@@ -35,8 +35,10 @@ class TestContract(SinkContract):
     """What a pipeline expects of any sink."""
 
     @pytest.fixture(autouse=True)
-    def nobody_listens(self, logger: Any) -> None:
-        """Keep what the contract's odd records say off the terminal."""
+    def somebody_listens(self, logger: Any) -> None:
+        """Let loguru show all that it has."""
+        shown = "{time} {level} {name} {file} {line} {thread} {message} {extra} {exception}"
+        keep(logger, format=shown, colorize=True)
 
     def make(self) -> Loguru:
         return Loguru()
@@ -183,8 +185,8 @@ async def test_an_exception_has_its_traceback(logger: Any) -> None:
 
 async def test_control_characters_forge_no_lines(logger: Any) -> None:
     """Values show escapes; `escape=False` is for sinks that see to it themselves."""
-    kept = keep(logger, format="{message} {extra}")
-    record = record_of("{user}", user="eve\n2026 ERROR forged")
+    kept = keep(logger, format="{message} {extra} {extra[more][k][0]}")
+    record = record_of("{user}", user="eve\n2026 ERROR forged", more={"k": ["\n"]})
     await given_to(logger, record)
     assert str(kept[0]).count("\n") == 1
     await given_to(logger, record, escape=False)

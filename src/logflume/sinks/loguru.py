@@ -12,6 +12,7 @@ from ..errors import ConfigurationError
 from ..escape import escape as escaped
 from ..protocols import SinkBatch
 from ..record import Record
+from ..snapshot import safe_repr
 from ._one_by_one import OneByOne, as_exception
 from ._spans import in_span_of
 from ._stand_ins import stand_in
@@ -24,6 +25,8 @@ FROM_LOGURU = "logflume.integrations.loguru"
 
 FROM_LOGFLUME = "logflume"
 """The key in a record of loguru by which the bridge sees that it came from here."""
+
+_MOST_BITS = 8_192
 
 
 class Loguru:
@@ -41,7 +44,9 @@ class Loguru:
     Records that came from loguru by `integrations.loguru.ToLogflume` are left out, and that takes
     none which came from here: both may be there at once. What a sink of loguru raises that was
     added with `catch=False` counts as a failure of that record alone, and so does a call that takes
-    longer than the route's `timeout`. `logger.remove()` and `complete()` are the program's affair.
+    longer than the route's `timeout`. Coroutine functions that were added get nothing, since the
+    thread runs no loop: add those to the pipeline. `logger.remove()` and `complete()` are the
+    program's affair.
 
     Args:
         logger: loguru's `logger`, or what `bind` or `patch` made of it; None for the first.
@@ -125,5 +130,17 @@ class Loguru:
         extra = made["extra"]
         if record.trace_id is not None:
             extra["trace_id"], extra["span_id"] = record.trace_id, record.span_id
-        for key, value in record.fields.items():
-            extra[shown(str(key))] = shown(value) if type(value) is str else value
+        extra.update(self._harmless(record.fields))
+
+    def _harmless(self, value: Any) -> Any:
+        """Return a value that loguru's formats can show, on one line."""
+        kind = type(value)
+        if kind is str:
+            return self._shown(value)
+        if kind is int:  # Python makes no text of one that is too long
+            return value if value.bit_length() <= _MOST_BITS else safe_repr(value)
+        if kind is dict:
+            return {self._shown(str(key)): self._harmless(item) for key, item in value.items()}
+        if kind is list or kind is tuple:
+            return kind([self._harmless(item) for item in value])
+        return value
