@@ -213,19 +213,39 @@ async def test_under_its_middleware_all_records_are_in_the_span(
         assert api.format_span_id(server.parent.span_id) == PARENT_ID
 
 
-async def test_around_its_middleware_the_trace_is_the_same(spans: Spans) -> None:
-    """With logflume's outermost, the access record is in the caller's span, as the header says;
-    all other records are in OpenTelemetry's."""
+@pytest.mark.parametrize("headers", [[], [TRACEPARENT]], ids=["new trace", "traceparent"])
+async def test_around_its_middleware_the_access_record_is_in_the_trace(
+    spans: Spans, headers: list[Any]
+) -> None:
+    """With logflume's outermost, it is logged when the span is over, and is in it all the same."""
     asgi = pytest.importorskip("opentelemetry.instrumentation.asgi")
     sink = Collect()
     instrumented = asgi.OpenTelemetryMiddleware(
         endpoint, tracer_provider=spans.provider, exclude_spans=["send"]
     )
     async with Pipeline(sink, processors=[processors.Otel()]):
-        await request(LoggingMiddleware(instrumented), TRACEPARENT)
-    *inside, access = sink.records
-    assert {(r.trace_id, r.span_id) for r in inside} == {ids(spans.server())}
-    assert (access.trace_id, access.span_id) == (TRACE_ID, PARENT_ID)
+        await request(LoggingMiddleware(instrumented), *headers)
+    assert len(sink.records) == 3
+    assert {(r.trace_id, r.span_id) for r in sink.records} == {ids(spans.server())}
+
+
+async def test_without_its_instrumentation_the_header_says_the_span(spans: Spans) -> None:
+    """Also where a span of the program's own is current in the endpoint."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        log.info("in the caller's span")
+        with tracer.start_as_current_span("own") as span:
+            found.append(ids(span))
+            log.info("in the program's")
+        await endpoint(scope, receive, send)
+
+    found: list[tuple[str, str]] = []
+    sink = Collect()
+    async with Pipeline(sink, processors=[processors.Otel()]):
+        await request(LoggingMiddleware(app), TRACEPARENT)
+    header = (TRACE_ID, PARENT_ID)
+    expected = [header, *found, header, header, header]
+    assert [(r.trace_id, r.span_id) for r in sink.records] == expected
 
 
 @pytest.fixture
@@ -252,7 +272,6 @@ async def test_an_instrumented_fastapi_s_records_are_in_its_span(
     sink = Collect()
     async with Pipeline(sink, processors=[processors.Otel()]):
         with may_block():  # the first request builds its middleware
-            await request(LoggingMiddleware(fastapi_app), TRACEPARENT)
-    (inside,) = [record for record in sink.records if record.logger == "app"]
-    assert (inside.trace_id, inside.span_id) == ids(spans.server())
-    assert {record.trace_id for record in sink.records} == {TRACE_ID}
+            await request(LoggingMiddleware(fastapi_app))
+    assert [record.logger for record in sink.records] == ["app", "access"]
+    assert {(r.trace_id, r.span_id) for r in sink.records} == {ids(spans.server())}
