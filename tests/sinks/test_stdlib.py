@@ -16,6 +16,7 @@ import time
 import urllib.parse
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from traceback import format_exception
 from typing import Any
 
 import anyio
@@ -136,6 +137,9 @@ def test_exceptions_are_text_and_a_stand_in() -> None:
     assert not traceback.tb_frame.f_locals
     line = text.splitlines()[2].partition("line ")[2].partition(",")[0]
     assert str(traceback.tb_lineno) == line
+    shown = "".join(format_exception(error))
+    assert shown.splitlines()[2].strip() == 'dict[str, int]()["key"]'
+    assert shown.endswith("\nKeyError: 'key'\n")
 
 
 def test_a_stand_in_has_all_that_belongs_to_the_exception() -> None:

@@ -41,9 +41,11 @@ class ToLogflume:
     in any thread and never raises. On a thread that runs an event loop it never waits, on others at
     most the pipeline's `block_timeout`; but loguru holds a lock meanwhile, which all threads need
     that log. So once a thread with a loop has logged, none waits: without room, records are dropped
-    and counted. With `enqueue=True` it is called in a thread of loguru's own, which may wait; then
-    the context, span and task of the call are not known. Records of other processes say which in
-    the field `process.pid`.
+    and counted. Records of other processes say which in the field `process.pid`.
+
+    With `enqueue=True` it is called in a thread of loguru's own, which may wait. Then the context,
+    span and task of the call are not known; nor is the sink or callback that it may have been made
+    in, so what those log with loguru comes back to them: better not.
 
     What comes from logflume by `sinks.Loguru` is left out.
 
@@ -81,6 +83,10 @@ class ToLogflume:
         if given["process"].id != process_id():
             fields["process.pid"] = given["process"].id
         is_here = given["thread"].id == get_ident()
+        context, extra = surroundings()
+        extra = extra or Extra()
+        extra.origins |= _FROM_LOGURU
+        extra.exception = _info_of(given["exception"])
         record = Record(
             (given["time"] - _EPOCH) // _MICROSECOND * 1_000,
             level,
@@ -88,13 +94,13 @@ class ToLogflume:
             (),
             fields,
             {},
-            surroundings()[0],
+            context,
             source.name,
             code_at(given["file"].path, given["line"], given["function"]),
             0,
             safe_str(given["thread"].name),
             whereabouts()[1] if is_here else None,
-            _extra_of(given["exception"]),
+            extra,
             None,
             literal(text, fields),
         )
@@ -103,13 +109,6 @@ class ToLogflume:
             submit_at_once(record)
         else:
             submit(record)
-
-
-def _extra_of(exception: Any) -> Extra:
-    extra = surroundings()[1] or Extra()
-    extra.origins |= _FROM_LOGURU
-    extra.exception = _info_of(exception)
-    return extra
 
 
 def _info_of(exception: Any) -> ExceptionInfo | None:

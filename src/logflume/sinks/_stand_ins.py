@@ -80,5 +80,6 @@ def _traceback_of(frames: list[Frame], shown: Callable[[str], str]) -> Traceback
             co_firstlineno=line,
         )
         made = FunctionType(code, {"sys": sys})()
+        # At no instruction: which part of the line was run is not known of this code.
         traceback = TracebackType(traceback, made, -1, line)
     return traceback
