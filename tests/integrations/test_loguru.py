@@ -251,9 +251,13 @@ def test_nothing_is_raised_into_the_call(given: Any, taken: Taken) -> None:
     assert taken.last.fields["broken"].startswith("<un")
     given.info("m", value=Chatty())
     assert taken.last.fields["value"] == "chatty"
-    given.patch(lambda record: record.clear() or record.update(level=record)).bind()
-    ToLogflume()("no message of loguru's")
     assert len(taken.records) == 3
+    given.patch(lambda record: record.pop("time")).info("no time")
+    assert (taken.last.message, taken.last.logger) == ("no time", "loguru")
+    assert taken.last.fields == {"logflume.capture_error": "KeyError"}
+    ToLogflume()("no message of {loguru}'s")
+    assert taken.last.message == "no message of {loguru}'s"
+    assert taken.last.fields == {"logflume.capture_error": "AttributeError"}
     for record in taken.records:
         assert encoders.Json().encode(record)
 

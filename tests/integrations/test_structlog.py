@@ -12,7 +12,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import anyio
+import orjson
 import pytest
+from hypothesis import given as given_any
+from hypothesis import strategies as st
 
 from logflume import ConfigurationError, Pipeline, Record, Route, context, encoders
 from logflume.integrations.structlog import ToLogflume
@@ -78,9 +81,10 @@ def test_every_method_has_its_level(taken: Taken) -> None:
 
 def test_a_field_that_is_named_level_stays_one(taken: Taken) -> None:
     """What is no level was not put there by `add_log_level`."""
-    logger_of().info("m", level="gold")
-    assert taken.last.level.name == "INFO"
-    assert taken.last.fields == {"level": "gold"}
+    for given in ("gold", "3", 3, None):
+        logger_of().info("m", level=given)
+        assert taken.last.level.name == "INFO"
+        assert taken.last.fields == {"level": given}
 
 
 def test_the_logger_s_name_is_the_event_s_or_the_wrapped_logger_s(taken: Taken) -> None:
@@ -332,6 +336,22 @@ def test_a_configured_chain_works_with_cached_loggers(taken: Taken) -> None:
     assert sorted(record.thread for record in taken.records) == [f"t{n}" for n in range(5)]
 
 
+def test_an_event_that_cannot_be_taken_is_told_of(taken: Taken) -> None:
+    """Its message comes all the same."""
+
+    class Odd(dict[str, Any]):
+        def keys(self) -> Any:
+            raise RuntimeError("odd")
+
+        def __iter__(self) -> Any:
+            raise RuntimeError("odd")
+
+    with pytest.raises(structlog.DropEvent):
+        ToLogflume()(None, "info", Odd(event="{said}", n=1))
+    assert (taken.last.message, taken.last.logger) == ("{said}", "structlog")
+    assert taken.last.fields == {"logflume.capture_error": "RuntimeError"}
+
+
 def test_loggers_can_be_pickled_with_it(taken: Taken) -> None:
     """As structlog's are, for other processes."""
     log = pickle.loads(pickle.dumps(logger_of(S.add_log_level).bind(a=1)))
@@ -397,3 +417,41 @@ def test_an_older_structlog_does_as_well(monkeypatch: pytest.MonkeyPatch, taken:
     asyncio.run(main())
     records: list[Record] = list(taken.records)
     assert [record.message for record in records] == ["m", "n"]
+
+
+_ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=5),
+    st.binary(max_size=3),
+    st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+    st.lists(st.fixed_dictionaries({"exc_type": st.text(), "frames": st.lists(st.none())})),
+    st.tuples(st.integers(), st.text(max_size=3)),
+    st.datetimes(),
+    st.just(ValueError("x")),
+)
+_NAMES = [
+    *("event", "level", "level_number", "logger", "timestamp", "exc_info", "exception", "stack"),
+    *("stack_info", "positional_args", "lineno", "pathname", "filename", "func_name", "module"),
+    *("process", "thread", "thread_name", "user", 7),
+]
+
+
+@given_any(
+    st.dictionaries(st.sampled_from(_NAMES), _ODD, max_size=8), st.sampled_from(["info", "odd", ""])
+)
+def test_no_event_is_too_odd(event_dict: dict[Any, Any], method: str) -> None:
+    """Whatever it holds, the chain ends as it should; what comes of it is a line of JSON."""
+    before = dict(event_dict)
+    with captured() as taken, pytest.raises(structlog.DropEvent):
+        ToLogflume()(None, method, event_dict)
+    assert list(before) == list(event_dict)
+    assert len(taken.records) == 1
+    record = taken.last
+    assert "logflume.capture_error" not in record.fields
+    line = encoders.Json().encode(record)
+    assert line.count(b"\n") == 1
+    assert orjson.loads(line)["logger"] == record.logger

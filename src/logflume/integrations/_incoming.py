@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterable
 from types import CodeType
 from typing import Any
 
-from ..capture import Source, source_of
-from ..snapshot import SCALARS, safe_str, snapshot
+from ..capture import Source, source_of, submit, surroundings
+from ..engine.backend import whereabouts
+from ..level import INFO
+from ..record import Record
+from ..snapshot import SCALARS, safe_str, snapshot, type_name
 
 __all__ = ["Entrance", "code_at", "fields_from", "literal", "time_ns_of"]
 
@@ -23,9 +26,15 @@ _codes: dict[tuple[Any, Any, Any], CodeType] = {}
 
 
 class Entrance:
-    """Where the records of another library come in: from any thread, and never raising."""
+    """Where the records of another library come in: from any thread, and never raising.
 
-    def __init__(self) -> None:
+    What could not be made into a record is one of the logger `name`, with what `text_of` finds to
+    say of it, and a field that tells of the failure.
+    """
+
+    def __init__(self, name: str, text_of: Callable[..., Any]) -> None:
+        self._name = name
+        self._text_of = text_of
         self._sources: dict[str, Source] = {}
         self._nested = threading.local()
 
@@ -38,10 +47,25 @@ class Entrance:
         self._nested.depth = depth + 1
         try:
             make(*given)
-        except Exception:  # nothing may reach the caller, who has no part in it
-            pass
+        except Exception as error:
+            self._take_rest(given, error)
         finally:
             self._nested.depth = depth
+
+    def _take_rest(self, given: tuple[Any, ...], error: Exception) -> None:
+        try:
+            if INFO.no < self.source_of(self._name).threshold:
+                return
+            fields = {"logflume.capture_error": type_name(error)}
+            context, extra = surroundings()
+            text = safe_str(self._text_of(*given))
+            record = Record(
+                time.time_ns(), INFO, text, (), fields, {}, context, self._name,
+                _anywhere.__code__, 0, *whereabouts(), extra, None, text,
+            )  # fmt: skip
+            submit(record)
+        except Exception:  # nothing may reach the caller, who has no part in it
+            pass
 
     def source_of(self, name: str) -> Source:
         """Return what is known of a logger's name, and keep it."""

@@ -60,7 +60,7 @@ class ToLogflume:
             raise ConfigurationError(
                 "integrations.loguru needs loguru: pip install 'logflume[loguru]'"
             ) from error
-        self._entrance = Entrance()
+        self._entrance = Entrance("loguru", _text_of)
         self._holds_up_loops = False
 
     def __reduce__(self) -> Any:
@@ -109,6 +109,11 @@ class ToLogflume:
             submit_at_once(record)
         else:
             submit(record)
+
+
+def _text_of(message: Any) -> Any:
+    record = getattr(message, "record", None)
+    return message if record is None else record["message"]
 
 
 def _info_of(exception: Any) -> ExceptionInfo | None:

@@ -73,7 +73,7 @@ class ToLogflume:
         # Since structlog 23.3: who called an async method, whose chain runs in another thread.
         self._caller = getattr(contextvars, "_ASYNC_CALLING_STACK", None)
         self._calling_thread = getattr(contextvars, "_ASYNC_CALLING_THREAD", None)
-        self._entrance = Entrance()
+        self._entrance = Entrance("structlog", lambda *given: given[2]["event"])
 
     def __reduce__(self) -> Any:
         return type(self), ()  # loggers of structlog are pickled with their processors
@@ -138,7 +138,7 @@ def _text(value: Any) -> str:
 def _level_of(given: dict[str, Any], method: str) -> Level:
     """Return the level that `add_log_level` or the method's name says."""
     for name, is_key in ((given.get("level"), True), (method, False)):
-        if type(name) is not str:
+        if type(name) is not str or name.strip().isdecimal():  # a field: no level is named so
             continue
         level = _LEVELS.get(name)
         if level is None:
