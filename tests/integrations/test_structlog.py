@@ -212,6 +212,33 @@ def test_groups_of_exceptions_come_whole(taken: Taken) -> None:
         assert found.group[0].notes == ["on the way"]
 
 
+def test_an_exception_has_its_context(taken: Taken) -> None:
+    """What was being handled when it was raised, if it has no cause."""
+    for log in (logger_of(), logger_of(S.dict_tracebacks)):
+        try:
+            try:
+                raise KeyError("first")
+            except KeyError:
+                raise ValueError("second")  # noqa: B904 - what this is about
+        except ValueError:
+            log.exception("m")
+        found = taken.last.exception
+        assert found is not None
+        assert found.cause is None
+        assert found.context is not None
+        assert found.context.type == "KeyError"
+
+
+def test_tracebacks_as_data_are_bounded(taken: Taken) -> None:
+    """However many exceptions such a list describes, few are taken."""
+    one = {"exc_type": "E", "exc_value": "", "is_cause": True, "frames": []}
+    group = {**one, "exceptions": [[one]] * 100}
+    for stacks in ([one] * 100, [group], [{**group, "exceptions": [[group] * 9] * 9}]):
+        logger_of().info("m", exception=stacks)
+        assert taken.last.exception is not None
+        assert len(taken.last.exception.walk()) <= 33
+
+
 def test_an_exception_that_is_text_already_is_a_field(taken: Taken) -> None:
     """As when it comes from `logging`; so are stacks, rendered or not."""
     log = logger_of(S.format_exc_info, S.StackInfoRenderer())
