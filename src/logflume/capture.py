@@ -43,6 +43,7 @@ __all__ = [
     "log_with",
     "source_of",
     "submit",
+    "submit_at_once",
     "surroundings",
     "switch",
     "watch_levels",
@@ -410,6 +411,11 @@ def surroundings() -> tuple[dict[str, Any], Extra | None]:
 def submit(record: Record) -> None:
     """Log a record that no logger made, as the plain methods do; its level was looked at."""
     _submit(record, False)
+
+
+def submit_at_once(record: Record) -> None:
+    """Log a record as `submit` does, but wait for room on no thread: the caller holds a lock."""
+    _intake.submit(record)
 
 
 def _submit_lazy(record: Record, waits: bool) -> Any:

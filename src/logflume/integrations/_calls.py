@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter_ns
 from typing import Any, TypeAlias
 
-from ..capture import PLAIN, log_with
+from ..capture import PLAIN, log_with, surroundings
 from ..context import context, traced
 from ..level import ERROR, INFO, WARNING, Level
 from ..scope import Scope, is_failure
@@ -43,8 +43,8 @@ class Call:
 
     __slots__ = (
         "__weakref__",
-        "_blocks", "_extra_headers", "_given", "_id", "_receive", "_send", "access", "asgi",
-        "bytes_in", "bytes_out", "excluded", "gone", "is_late", "path", "record",
+        "_blocks", "_extra_headers", "_given", "_given_span", "_id", "_receive", "_send", "_span",
+        "access", "asgi", "bytes_in", "bytes_out", "excluded", "gone", "is_late", "path", "record",
         "response_headers", "status", "user_agent",
     )  # fmt: skip
 
@@ -72,6 +72,8 @@ class Call:
         if access.request_id_header is not None:
             self._extra_headers = ((access.request_id_header, self._id.encode("latin-1")),)
         self._blocks = [traced(span, fields)]
+        self._given_span = span
+        self._span: tuple[int, int] | None = None
         self.record = Scope("", access.logger, INFO, {})
 
     def _identity(self) -> tuple[dict[str, Any], tuple[int, int] | None]:
@@ -104,10 +106,19 @@ class Call:
 
     def _take_route(self, template: str) -> None:
         """Add the route to the context, in the task where the router runs, before the handler."""
+        self._see_span()
         block = context(route=template)
         block.__enter__()
         self._blocks.append(block)
         self.record.add(route=template)
+
+    def _see_span(self) -> None:
+        """Keep the span that the app is in, if an instrumentation inside of it began one: it is
+        over before the call's record is logged."""
+        if self._span is None:
+            extra = surroundings()[1]
+            if extra is not None and extra.span != self._given_span:
+                self._span = extra.span
 
     def begin(self) -> None:
         """Enter the call's context and scope."""
@@ -117,6 +128,9 @@ class Call:
 
     def end(self, error: BaseException | None) -> None:
         """Log an unhandled exception and the record of the call, and leave its context."""
+        if self._span is not None:
+            self._blocks.append(traced(self._span, {}))
+            self._blocks[-1].__enter__()
         try:
             outcome = self._outcome(error)
             if outcome == "disconnected" and error is not None and self.is_late:
@@ -198,6 +212,7 @@ class Call:
     def _with_id(self, message: Message) -> Message:
         """Return the start of a response with the header of the request's id, unless the app sent
         that itself."""
+        self._see_span()
         try:
             headers = list(message.get("headers") or ())
             own = self.access.request_id_header
