@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from benchmarks.job import BACKENDS, Backend, Opener
 
-Measure = Literal["throughput", "below", "lag", "imports", "memory"]
+Measure = Literal["throughput", "below", "requests", "lag", "imports", "memory"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +182,29 @@ WORKS: Final = (
         "The first work of logflume on asyncio, compared with itself: redaction is on by default.",
     ),
     Work(
+        "requests",
+        "An ASGI request: an id, a context, and one access line",
+        "requests",
+        (
+            *_each("LoggingMiddleware, {}", "asgi_:logflume"),
+            *_each(
+                "asgi-correlation-id + structlog, {}",
+                "asgi_:structlog_pure",
+                note="pure ASGI, no call site",
+            ),
+            Contender(
+                "asgi-correlation-id + structlog, Starlette",
+                "asgi_:structlog_starlette",
+                "asyncio",
+                share=0.3,
+                note="BaseHTTPMiddleware, no call site",
+            ),
+        ),
+        "Time that the middleware adds to each request, with the flush; no server in between.",
+        records=30_000,
+        max_rounds=5,
+    ),
+    Work(
         "lag",
         "Event-loop lag at 5,000 records per second",
         "lag",
@@ -236,6 +259,8 @@ DISTRIBUTIONS: Final = (
     "logly",
     "aiologger",
     "aiologging",
+    "asgi-correlation-id",
+    "starlette",
 )
 """What the page names the versions of."""
 

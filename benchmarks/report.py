@@ -142,6 +142,20 @@ def _below(result: Result) -> tuple[Row, list[Row]]:
     ]
 
 
+def _requests(result: Result) -> tuple[Row, list[Row]]:
+    header = ("contender", "µs best", "median", "bare app", "note")
+    return header, [
+        (
+            o.contender.name,
+            f"{o.best('ns') / 1e3:.2f}",
+            f"{o.median('ns') / 1e3:.2f}",
+            f"{o.median('bare') / 1e3:.2f}",
+            o.contender.note,
+        )
+        for o in sorted(result.done(), key=lambda o: o.median("ns"))
+    ]
+
+
 def _lag(result: Result) -> tuple[Row, list[Row]]:
     header = ("contender", "p50 ms", "p99 ms best", "p99 ms", "max ms", "records/s", "note")
     return header, [
@@ -193,6 +207,7 @@ def _memory(result: Result) -> tuple[Row, list[Row]]:
 TABLES: Final[dict[str, Callable[[Result], tuple[Row, list[Row]]]]] = {
     "throughput": _throughput,
     "below": _below,
+    "requests": _requests,
     "lag": _lag,
     "imports": _imports,
     "memory": _memory,

@@ -13,7 +13,7 @@ from typing import Any
 
 import logflume
 from logflume import encoders, processors, protocols, sinks, testing
-from logflume.integrations import asgi, stdlib
+from logflume.integrations import asgi, loguru, stdlib, structlog
 
 FOLDER = Path(__file__).parent / "reference"
 
@@ -45,6 +45,8 @@ PAGES: dict[str, tuple[str, str, list[Any]]] = {
     "sinks": ("Sinks", "logflume.sinks", sinks.__all__),
     "asgi": ("ASGI", "logflume.integrations.asgi", asgi.__all__),
     "stdlib": ("The standard library's logging", "logflume.integrations.stdlib", stdlib.__all__),
+    "structlog": ("structlog", "logflume.integrations.structlog", structlog.__all__),
+    "loguru": ("loguru", "logflume.integrations.loguru", loguru.__all__),
     "testing": ("Testing", "logflume.testing", testing.__all__),
 }
 MODULES = {
@@ -54,6 +56,8 @@ MODULES = {
     "logflume.sinks": sinks,
     "logflume.integrations.asgi": asgi,
     "logflume.integrations.stdlib": stdlib,
+    "logflume.integrations.structlog": structlog,
+    "logflume.integrations.loguru": loguru,
     "logflume.testing": testing,
 }
 

@@ -81,13 +81,14 @@ OUTSIDE = {  # what each part may import beside the standard library
     "L0": {"msgspec"},
     "logger": set(),
     ENCODERS: {"msgspec", "orjson", "rich"},
-    # Redaction: one dump shows the values of a whole batch. OpenTelemetry's API does no I/O.
-    PROCESSORS: {"opentelemetry", "orjson"},
+    # Redaction: one dump shows the values of a whole batch. OpenTelemetry's API does no I/O, and
+    # of structlog only an exception is needed.
+    PROCESSORS: {"opentelemetry", "orjson", "structlog"},
     FILES: {"orjson", "zstandard"},
     "engine": {"anyio"},
-    SINKS: {"anyio", "aiofiles", "rich"},
+    SINKS: {"anyio", "aiofiles", "loguru", "rich"},
     CONFIG: {"msgspec", "watchfiles"},
-    INTEGRATIONS: set(),
+    INTEGRATIONS: {"anyio", "loguru", "structlog"},  # anyio: an app's shutdown waits
     TESTING: {"anyio", "pytest"},
 }
 
@@ -247,6 +248,18 @@ def test_importing_logflume_loads_no_optional_dependency() -> None:
     assert "logflume.integrations" not in done.stdout  # imported by who wants one
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert (
-        loaded & {"httpx", "zstandard", "trio", "uvloop", "pytest", "tomllib", "watchfiles"}
+        loaded
+        & {
+            "httpx",
+            "loguru",
+            "opentelemetry",
+            "pytest",
+            "structlog",
+            "tomllib",
+            "trio",
+            "uvloop",
+            "watchfiles",
+            "zstandard",
+        }
         == set()
     )

@@ -1,16 +1,20 @@
-"""The example runs on every backend, and what it says is true."""
+"""The examples run, the quick start on every backend, and what they say is true."""
 
 from __future__ import annotations
 
 import json
 import re
+import signal
+import socket
 import subprocess
 import sys
+import threading
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-QUICKSTART = Path(__file__).parents[1] / "examples" / "quickstart.py"
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 ODD_LINES = [
     b"plain",
@@ -29,9 +33,16 @@ ODD_LINES = [
 
 
 def run(folder: Path, *arguments: str) -> str:
-    """Run the example in a folder of its own; return what it printed."""
+    """Run the quick start in a folder of its own; return what it printed."""
+    printed, told = run_example("quickstart", folder, *arguments)
+    assert told == ""
+    return printed
+
+
+def run_example(name: str, folder: Path, *arguments: str) -> tuple[str, str]:
+    """Run an example in a folder of its own; return what it wrote to stdout and stderr."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", QUICKSTART, *arguments],
+        [sys.executable, "-W", "error", EXAMPLES / f"{name}.py", *arguments],
         cwd=folder,
         capture_output=True,
         encoding="utf-8",
@@ -39,8 +50,7 @@ def run(folder: Path, *arguments: str) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stderr == ""
-    return done.stdout
+    return done.stdout, done.stderr
 
 
 def records(path: Path) -> list[dict[str, object]]:
@@ -121,3 +131,112 @@ def test_the_file_to_replay_is_never_replaced(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="would replace"):
         run(tmp_path, "--output", str(log), "--replay", str(log))
     assert log.read_bytes() == b"one\n"
+
+
+def levels_shown(printed: str) -> Counter[str]:
+    """Count the records that a console showed, by level."""
+    return Counter(re.findall(r"^[\d:.]{12}  (\w+) ", printed, re.MULTILINE))
+
+
+def test_the_trio_service_serves_its_clients(tmp_path: Path) -> None:
+    """Each connection has its context on all of its records, and one wide record."""
+    pytest.importorskip("trio")
+    printed, told = run_example("trio_service", tmp_path)
+    written = records(tmp_path / "logs/trio_service.jsonl")
+    assert printed == ""
+    assert levels_shown(told) == {"INFO": 11, "WARNING": 1}
+    assert levels_shown(told).total() == sum(r["level"] != "DEBUG" for r in written)
+    ends = [fields_of(record) for record in written if record["message"] == "Connection"]
+    assert len({fields["client"] for fields in ends}) == 3
+    assert sum(int(str(fields["answer_count"])) for fields in ends) == 7
+    assert [fields["refused"] for fields in ends if "refused" in fields] == ["ten twenty"]
+    assert {fields["outcome"] for fields in ends} == {"ok"}
+    inside = [r for r in written if r["logger"] == "adder" and "client" in fields_of(r)]
+    assert Counter(fields_of(r)["client"] for r in inside).total() == 7 + 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGTERM to catch")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_trio_service_ends_cleanly_on_a_signal(tmp_path: Path, number: signal.Signals) -> None:
+    """A connection that is open then is cut off in time, and its record is delivered."""
+    pytest.importorskip("trio")
+    service = subprocess.Popen(
+        [sys.executable, "-W", "error", EXAMPLES / "trio_service.py", "--serve", "--port", "0"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    watchdog = threading.Timer(30, service.kill)
+    watchdog.start()
+    assert service.stderr is not None
+    with service.stderr as stderr:
+        listening = re.search(r"port=(\d+)", stderr.readline())
+        assert listening is not None
+        with socket.create_connection(("127.0.0.1", int(listening[1])), 10) as client:
+            client.sendall(b"1 2 3.5\n")
+            assert client.recv(100) == b"6.5\n"
+            service.send_signal(number)
+            assert client.recv(100) == b""
+        told = stderr.read()
+    assert service.wait() == 0, told
+    watchdog.cancel()
+    assert "Traceback" not in told
+    *_, stopping, end = records(tmp_path / "logs/trio_service.jsonl")
+    assert stopping["message"] == f"Stopping on {number.name}"
+    assert fields_of(end)["outcome"] == "cancelled"
+
+
+def fields_of(record: dict[str, object]) -> dict[str, object]:
+    fields = record["fields"]
+    assert isinstance(fields, dict)
+    return fields
+
+
+@pytest.mark.parametrize(
+    ("option", "levels"),
+    [
+        ((), {"INFO", "WARNING", "ERROR"}),
+        (("--verbose",), {"DEBUG", "INFO", "WARNING", "ERROR"}),
+        (("--quiet",), {"WARNING", "ERROR"}),
+    ],
+)
+def test_the_script_shows_what_is_asked_for(
+    tmp_path: Path, option: tuple[str, ...], levels: set[str]
+) -> None:
+    """The console by the flag, the file all; the result is alone on stdout."""
+    printed, told = run_example("script", tmp_path, *option)
+    assert printed.split() == ["380", "the", "190", "flume", "190", "carries"]
+    assert set(levels_shown(told)) == levels
+    written = records(tmp_path / "logs/script.jsonl")
+    assert Counter(r["level"] for r in written)["DEBUG"] == 21 + 20
+    [skipped] = [r for r in written if "exception" in r]
+    assert (skipped["message"], fields_of(skipped)["file"]) == ("Skipped", "latin.txt")
+    assert skipped["thread"] != "MainThread"
+    [end] = [r for r in written if r["message"] == "Words counted"]
+    assert (fields_of(end)["files"], fields_of(end)["words"]) == (21, 1140)
+
+
+def test_the_script_counts_files_of_others(tmp_path: Path) -> None:
+    (tmp_path / "one.txt").write_text("a b a")
+    printed, _ = run_example("script", tmp_path, str(tmp_path))
+    assert printed.split() == ["2", "a", "1", "b"]
+
+
+def test_each_step_of_the_migration_says_the_same(tmp_path: Path) -> None:
+    """Whatever the style of the calls: the same records, from step 2 on with the same context."""
+    printed, told = run_example("migrate_from_logging", tmp_path)
+    assert told == ""
+    before, *after = re.split(r"^\d\. .*$", printed, flags=re.MULTILINE)[1:]
+    lines = re.findall(r"^([A-Z]+) ([\w.]+): (.*)$", before, re.MULTILINE)
+    assert len(lines) == 5
+    written = records(tmp_path / "logs/migrated.jsonl")
+    steps = [written[start : start + 5] for start in (0, 5, 10)]
+    assert [record for step in steps for record in step] == written
+    for shown, step in zip(after, steps, strict=True):
+        assert levels_shown(shown).total() == 5
+        assert [(r["level"], r["logger"], r["message"]) for r in step] == lines
+        failed = step[-1]["exception"]
+        assert isinstance(failed, dict)
+        assert failed["type"] == "SoldOutError"
+    requests = [[fields_of(r).get("request") for r in step] for step in steps]
+    assert requests == [["r1", None, "r2", None, "r2"], *[["r1", "r1", "r2", "r2", "r2"]] * 2]

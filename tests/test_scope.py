@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
-from collections.abc import AsyncIterator
+import gc
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -11,7 +14,7 @@ import anyio.to_thread
 import pytest
 
 from logflume import ConfigurationError, context, get_logger, scope
-from logflume.scope import MOST_FIELDS
+from logflume.scope import MOST_FIELDS, Scope
 from tests.intake import captured
 
 log = get_logger("app")
@@ -183,6 +186,44 @@ def test_one_that_ended_elsewhere_is_no_longer_found() -> None:
             inside = contextvars.copy_context()
         assert inside.run(scope) is outer
         assert inner is not outer
+
+
+async def test_generators_that_are_left_half_way_keep_no_scopes() -> None:
+    """A long task may leave thousands: those closed elsewhere are let go."""
+
+    async def numbers() -> AsyncGenerator[int, None]:
+        with scope("numbers"):
+            yield 1
+
+    def alive() -> int:
+        gc.collect()
+        return sum(type(one) is Scope for one in gc.get_objects())
+
+    before = alive()
+
+    def close(generator: AsyncGenerator[int, None]) -> None:
+        with contextlib.suppress(StopIteration):
+            contextvars.copy_context().run(generator.aclose().send, None)
+
+    with captured() as taken:
+        late = numbers()  # closed when the next one has begun, as event loops do
+        await anext(late)
+        for _ in range(5):
+            generator = numbers()
+            await anext(generator)
+            close(late)
+            late = generator
+        close(late)
+    assert len(taken.records) == 6
+    del generator, late
+    assert alive() <= before + 2
+
+
+@pytest.mark.parametrize("given", ["app", 5, object()], ids=repr)
+def test_a_logger_that_is_none_is_refused(given: Any) -> None:
+    """At once, and not at the end of the block, where it would hide the block's exception."""
+    with pytest.raises(ConfigurationError, match=r"scope\.logger"):
+        scope("x", logger=given)
 
 
 def test_names_that_are_data_do_not_fill_the_memory() -> None:

@@ -30,7 +30,7 @@ CALL_SITE = CallsiteParameterAdder(
 
 
 @contextmanager
-def _file(job: Job) -> Iterator[BinaryIO]:
+def opened_file(job: Job) -> Iterator[BinaryIO]:
     with open(job.path, "wb") as file:
         yield file
 
@@ -45,7 +45,7 @@ class Unflushed:
         self._write(line + b"\n")
 
 
-def _configure(output: Callable[..., Any], *processors: structlog.typing.Processor) -> Any:
+def configure(output: Callable[..., Any], *processors: structlog.typing.Processor) -> Any:
     structlog.configure(
         cache_logger_on_first_use=True,
         wrapper_class=structlog.make_filtering_bound_logger("info"),
@@ -75,31 +75,31 @@ def _session(job: Job, logger: Any, flush: Callable[[], None]) -> Session:
 @contextmanager
 def plain(job: Job) -> Iterator[Session]:
     """Without call site."""
-    with _file(job) as file:
-        yield _session(job, _configure(structlog.BytesLoggerFactory(file)), nothing)
+    with opened_file(job) as file:
+        yield _session(job, configure(structlog.BytesLoggerFactory(file)), nothing)
 
 
 @contextmanager
 def unflushed(job: Job) -> Iterator[Session]:
     """Without call site, and without the flush after each line."""
-    with _file(job) as file:
+    with opened_file(job) as file:
         output = Unflushed(file)
-        yield _session(job, _configure(lambda *args: output), file.flush)
+        yield _session(job, configure(lambda *args: output), file.flush)
 
 
 @contextmanager
 def call_site(job: Job) -> Iterator[Session]:
     """With call site."""
-    with _file(job) as file:
-        logger = _configure(structlog.BytesLoggerFactory(file), CALL_SITE)
+    with opened_file(job) as file:
+        logger = configure(structlog.BytesLoggerFactory(file), CALL_SITE)
         yield _session(job, logger, nothing)
 
 
 @asynccontextmanager
 async def ainfo(job: Job) -> AsyncIterator[AsyncSession]:
     """`await log.ainfo(...)`, without call site; asyncio only, a thread per call."""
-    with _file(job) as file:
-        log = _configure(structlog.BytesLoggerFactory(file)).bind(logger="bench", **job.fields)
+    with opened_file(job) as file:
+        log = configure(structlog.BytesLoggerFactory(file)).bind(logger="bench", **job.fields)
 
         async def burst(first: int, count: int) -> None:
             for n in range(first, first + count):
@@ -111,8 +111,8 @@ async def ainfo(job: Job) -> AsyncIterator[AsyncSession]:
 @contextmanager
 def below(job: Job) -> Iterator[Session]:
     """`log.debug("...")` of a filtering bound logger."""
-    with _file(job) as file:
-        log = _configure(structlog.BytesLoggerFactory(file)).bind()
+    with opened_file(job) as file:
+        log = configure(structlog.BytesLoggerFactory(file)).bind()
 
         def burst(first: int, count: int) -> None:
             for _ in repeat(None, count):
@@ -124,8 +124,8 @@ def below(job: Job) -> Iterator[Session]:
 @contextmanager
 def below_fields(job: Job) -> Iterator[Session]:
     """`log.debug("...", user=..., n=...)` of a filtering bound logger."""
-    with _file(job) as file:
-        log = _configure(structlog.BytesLoggerFactory(file)).bind()
+    with opened_file(job) as file:
+        log = configure(structlog.BytesLoggerFactory(file)).bind()
 
         def burst(first: int, count: int) -> None:
             for _ in repeat(None, count):

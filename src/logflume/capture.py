@@ -46,6 +46,7 @@ __all__ = [
     "level_method",
     "log_with",
     "submit",
+    "submit_at_once",
     "surroundings",
     "threshold_here",
 ]
@@ -280,6 +281,7 @@ def log_with(
                 return DONE if waits else None
             context, extra = taken_apart(context)
         code, lasti = _caller(2 + options.depth)
+        thread, task = _here()
         record = Record(
             time.time_ns(),
             level,
@@ -291,7 +293,8 @@ def log_with(
             source.name,
             code,
             lasti,
-            *_whereabouts(),
+            thread,
+            task,
         )
         # Not by its truth: an exception may be false.
         exception = None
@@ -323,6 +326,15 @@ def _caller(depth: int) -> tuple[CodeType, int]:
     return frame.f_code, frame.f_lasti
 
 
+def _here() -> tuple[str, str | None]:
+    """Return the names of the current thread and task, sooner where the intake is at home."""
+    intake = _intake
+    if get_ident() != intake.ident:
+        return _whereabouts()
+    task = intake.task_of(intake.loop)
+    return intake.thread, task if task is None or type(task) is str else task.get_name()
+
+
 def _submit(record: Record, waits: bool) -> Any:
     intake = _intake
     if get_ident() == intake.ident:
@@ -338,6 +350,11 @@ def surroundings() -> tuple[dict[str, Any], Extra | None]:
 def submit(record: Record) -> None:
     """Log a record that no logger made, as the plain methods do; its level was looked at."""
     _submit(record, False)
+
+
+def submit_at_once(record: Record) -> None:
+    """Log a record as `submit` does, but wait for room on no thread: the caller holds a lock."""
+    _intake.submit(record)
 
 
 def _submit_lazy(record: Record, waits: bool) -> Any:

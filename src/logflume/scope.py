@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self, overload
 
 from .capture import Options, log_with
+from .errors import ConfigurationError
 from .level import ERROR, WARNING, Level, parse_level
 from .logger import Logger, get_logger
 from .snapshot import safe_str, snapshot_fields, type_name
@@ -93,7 +94,9 @@ class Scope:
     def __enter__(self) -> Self:
         if self._state == _NEW:
             self._state = _OPEN
-            self._outer = _current.get()
+            self._outer = outer = _open_one(_current.get())
+            if outer is not None:  # a chain of ended ones would only grow
+                outer._outer = _open_one(outer._outer)
             _current.set(self)
             self._home = copy_context()
             self._started = perf_counter_ns()
@@ -212,7 +215,7 @@ def scope(
     own record. Outside of any scope, what `scope()` returns ignores all that it is given.
 
     Raises:
-        ConfigurationError: the level is none.
+        ConfigurationError: the level or the logger is none.
         TypeError: fields without a message.
     """
     if message is None:
@@ -221,15 +224,20 @@ def scope(
         return current_scope()
     if logger is None:
         logger = get_logger(sys._getframe(1).f_globals.get("__name__"))
+    elif not isinstance(logger, Logger):
+        raise ConfigurationError.of("scope.logger", logger, "a logger, as get_logger returns it")
     return Scope(message, logger, parse_level(level, "scope.level"), snapshot_fields(fields))
 
 
 def current_scope() -> Scope:
     """Return the innermost scope that is open, skipping those whose end was elsewhere."""
-    found = _current.get()
+    return _open_one(_current.get()) or _NONE
+
+
+def _open_one(found: Scope | None) -> Scope | None:
     while found is not None and found._state == _ENDED:
         found = found._outer
-    return found if found is not None else _NONE
+    return found
 
 
 def is_failure(exc: BaseException) -> bool:

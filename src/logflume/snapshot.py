@@ -57,6 +57,8 @@ def type_name(value: object) -> str:
     return name
 
 
+_TEXT = frozenset({str})
+
 # Immutable, too, but known by name: their modules take long to import.
 _SCALARS_BY_NAME = {
     ("uuid", "UUID"),
@@ -89,7 +91,9 @@ def _safe_text(convert: Any, value: object) -> str:
 
 
 def snapshot_fields(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the same keys with snapshotted values."""
+    """Return the same keys with snapshotted values, in a dict of its own."""
+    if SCALARS.issuperset(map(type, fields.values())) and _TEXT.issuperset(map(type, fields)):
+        return fields.copy()
     return {
         key if type(key) is str else str.__str__(key): snapshot(value)
         for key, value in fields.items()

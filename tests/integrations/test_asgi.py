@@ -6,6 +6,9 @@ import contextlib
 import contextvars
 import copy
 import gc
+import os
+import subprocess
+import sys
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -158,6 +161,23 @@ async def test_an_id_given_twice_counts_as_none() -> None:
     with captured() as taken:
         await call(app_of(hello), scope)
     assert len(taken.records[0].fields["request_id"]) == 32
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_makes_other_ids() -> None:
+    """A server that forks its workers after the import does not give the same ids in each."""
+    program = """
+import os
+from logflume.integrations._trace import new_request_id
+new_request_id()
+if child := os.fork():
+    os.waitpid(child, 0)
+print(new_request_id(), flush=True)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    ids = done.stdout.split()
+    assert len(set(ids)) == 2
+    assert all(len(made) == 32 for made in ids)
 
 
 async def test_the_header_of_the_id_is_a_setting() -> None:
@@ -431,13 +451,123 @@ async def test_a_client_that_leaves_is_told_from_a_failure() -> None:
         await receive()
         raise ClientDisconnect
 
+    async def answers(scope: Any, receive: Any, send: Any) -> None:  # as Starlette does
+        await receive()
+        await respond(send, status=500)
+        raise ClientDisconnect
+
     with captured() as taken:
         await call(app_of(returns), scope_of(), {"type": "http.disconnect"})
-        with pytest.raises(ClientDisconnect):
-            await call(app_of(raises), scope_of(), {"type": "http.disconnect"})
-    assert [record.fields["outcome"] for record in taken.records] == ["disconnected"] * 2
+        for app in (raises, answers):
+            with pytest.raises(ClientDisconnect):
+                await call(app_of(app), scope_of(), {"type": "http.disconnect"})
+    assert [record.fields["outcome"] for record in taken.records] == ["disconnected"] * 3
     assert {record.level.name for record in taken.records} == {"INFO"}
     assert "status" not in taken.last.fields
+
+
+@pytest.mark.parametrize("swallows", [False, True])
+@pytest.mark.parametrize("part", ["http.response.start", "http.response.body"])
+async def test_a_server_that_refuses_to_send_says_that_the_client_left(
+    part: str, swallows: bool
+) -> None:
+    """ASGI 2.4: sending raises an OSError then; nothing counts that was not taken."""
+
+    class Refused(OSError):  # noqa: N818
+        pass
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        with contextlib.suppress(OSError) if swallows else contextlib.nullcontext():
+            await respond(send, b"abc")
+
+    async def send(message: Any) -> None:
+        if message["type"] == part:
+            raise Refused
+
+    with captured() as taken, contextlib.nullcontext() if swallows else pytest.raises(Refused):
+        await app_of(app)(scope_of(), anyio.sleep_forever, send)
+    assert [record.logger for record in taken.records] == ["access"]
+    shown = access(taken).fields
+    assert shown.items() >= {"outcome": "disconnected", "bytes_out": 0}.items()
+    assert shown.get("status") == (200 if part == "http.response.body" else None)
+    assert "total_ms" not in shown
+
+
+async def test_tasks_that_are_refused_together_are_no_failure() -> None:
+    """A group of nothing else says no more than one; with another exception it does."""
+
+    async def part(send: Any) -> None:
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        errors: list[Exception] = [ValueError()] if scope["path"] == "/other" else []
+        for _ in range(2):
+            try:
+                await part(send)
+            except OSError as error:
+                errors.append(error)
+        raise ExceptionGroup("parts", errors)
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            raise BrokenPipeError
+
+    for path, outcome in (("/", "disconnected"), ("/other", "failed")):
+        with captured() as taken, pytest.raises(ExceptionGroup):
+            await app_of(app)(scope_of(path), anyio.sleep_forever, send)
+        assert access(taken).fields["outcome"] == outcome
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError, ConnectionResetError])
+async def test_a_failure_after_the_client_has_left_is_a_failure(error: type[OSError]) -> None:
+    """The app's own files and sockets are not the client's."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        raise error
+
+    with captured() as taken, pytest.raises(error):
+        await call(app_of(app), scope_of(), {"type": "http.disconnect"})
+    assert [record.logger for record in taken.records] == ["access.error", "access"]
+    assert access(taken).fields["outcome"] == "failed"
+
+
+async def test_somebody_else_s_disconnect_is_a_failure() -> None:
+    """Clients of websockets have exceptions of these names, too; here, the client is there."""
+
+    class WebSocketDisconnect(Exception):  # noqa: N818
+        pass
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise WebSocketDisconnect
+
+    with captured() as taken, pytest.raises(WebSocketDisconnect):
+        await call(app_of(app), scope_of())
+    assert [record.logger for record in taken.records] == ["access.error", "access"]
+    assert access(taken).fields.items() >= {"outcome": "failed", "status": 500}.items()
+
+
+async def test_a_second_start_that_the_server_refuses_changes_nothing() -> None:
+    """The client saw the first status."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        with contextlib.suppress(RuntimeError):
+            await send({"type": "http.response.start", "status": 500})
+        await send({"type": "http.response.body"})
+
+    starts = 0
+
+    async def send(message: Any) -> None:
+        nonlocal starts
+        starts += message["type"] == "http.response.start"
+        if starts == 2 and message["type"] == "http.response.start":
+            raise RuntimeError
+
+    with captured() as taken:
+        await app_of(app)(scope_of(), anyio.sleep_forever, send)
+    assert access(taken).fields.items() >= {"status": 200, "outcome": "ok"}.items()
 
 
 async def test_the_end_of_a_connection_after_the_response_is_none() -> None:
@@ -475,6 +605,22 @@ async def test_files_that_the_server_reads_count_by_their_header(kind: str) -> N
     assert access(taken).fields.items() >= {"bytes_out": 1234, "outcome": "ok"}.items()
 
 
+@pytest.mark.parametrize(
+    "headers", [[(b"content-length", b"10")], [(b"content-length", b"9" * 5_000)]]
+)
+async def test_parts_of_files_and_of_bodies_are_counted_once(headers: Any) -> None:
+    """They may be mixed; the header says the sum, and if it makes no sense the counts do."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"abc", "more_body": True})
+        await send({"type": "http.response.zerocopysend", "file": 1, "count": 7})
+
+    with captured() as taken:
+        await call(app_of(app), scope_of())
+    assert access(taken).fields.items() >= {"bytes_out": 10, "outcome": "ok"}.items()
+
+
 async def test_background_work_counts_apart() -> None:
     """It has the context and adds to the record, but not to the duration."""
 
@@ -496,7 +642,7 @@ async def test_the_scope_of_a_request_is_its_access_record() -> None:
     """Fields and times are added from tasks and threads; its own fields cannot be forged."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        logflume.scope().add(user_id=7, status="forged")
+        logflume.scope().add(user_id=7, status="forged", method="card", request_id=1, path="/y")
         async with anyio.create_task_group() as tasks:
             for _ in range(3):
                 tasks.start_soon(in_a_task)
@@ -512,6 +658,8 @@ async def test_the_scope_of_a_request_is_its_access_record() -> None:
     shown = access(taken).fields
     assert shown.items() >= {"user_id": 7, "thread": True, "db_count": 3, "status": 200}.items()
     assert shown["db_ms"] > 0
+    assert access(taken).to_dict()["message"] == "GET / 200"
+    assert shown["request_id"] != 1
 
 
 async def test_a_streamed_body_has_the_context() -> None:
@@ -586,6 +734,74 @@ async def test_copies_of_the_asgi_scope_are_plain() -> None:
     assert "route" not in access(taken).fields
 
 
+async def test_a_route_that_cannot_be_read_costs_no_request() -> None:
+    """Whatever its attributes do."""
+
+    class Route:
+        def __getattr__(self, name: str) -> Any:
+            raise RuntimeError
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope["route"] = Route()
+        scope.update(route=Route())
+        await respond(send)
+
+    with captured() as taken:
+        await call(app_of(app), scope_of())
+    assert access(taken).fields["outcome"] == "ok"
+    assert "route" not in access(taken).fields
+
+
+async def test_a_route_may_be_merged_into_the_scope() -> None:
+    """With `|=`, too."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope |= {"route": "/users/{id}"}
+        await respond(send)
+
+    with captured() as taken:
+        await call(app_of(app), scope_of())
+    assert access(taken).fields["route"] == "/users/{id}"
+
+
+async def test_middlewares_around_see_what_the_app_put_into_the_scope() -> None:
+    """When the response starts, and at the end: metrics are named by the route, for example."""
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope["route"] = "/users/{id}"
+        await respond(send)
+        scope["late"] = True
+
+    async def around(scope: Any, receive: Any, send: Any) -> None:
+        async def look(message: Any) -> None:
+            seen.append(scope.get("route"))
+            await send(message)
+
+        await app_of(app)(scope, receive, look)
+        seen.append(scope.get("late"))
+
+    with captured() as taken:
+        scope = scope_of()
+        await call(around, scope)
+        await call(around, scope)
+    assert seen == ["/users/{id}", "/users/{id}", True] * 2
+    assert [record.logger for record in taken.records] == ["access"] * 2
+
+
+@pytest.mark.parametrize("hook", ["fields", "level", "new_request_id"])
+async def test_a_hook_that_ends_the_program_leaves_no_context_behind(hook: str) -> None:
+    """Whatever it raises."""
+
+    def leave(*args: Any) -> Any:
+        raise SystemExit
+
+    settings: Any = {hook: leave}
+    with captured(), pytest.raises(SystemExit):
+        await call(app_of(hello, **settings), scope_of())
+    assert current_context() == {}
+
+
 async def test_headers_may_be_any_iterable() -> None:
     """What the app gives is read once."""
 
@@ -611,6 +827,41 @@ async def test_an_app_that_keeps_to_no_protocol_is_not_disturbed() -> None:
     assert sent[0]["status"] == "OK"
     assert len(taken.records) == 1
     assert current_context() == {}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"path": None},
+        {"path": b"/x"},
+        {"headers": None},
+        {"headers": 5},
+        {"headers": [(b"a", b"b", b"c")]},
+        {"headers": [("accept", "x"), (b"user-agent", "x")]},
+        {"headers": [(bytearray(b"x-request-id"), bytearray(b"x"))]},
+        {"client": None},
+        {"client": []},
+        {"client": 5},
+        {"client": (None, 0)},
+        {"method": None},
+        {"query_string": "a=1"},
+    ],
+    ids=str,
+)
+async def test_a_server_that_keeps_to_no_protocol_costs_no_request(odd: dict[str, Any]) -> None:
+    """The app is called, and there is a record."""
+    with captured() as taken:
+        sent = await call(app_of(hello, query=["a"], headers=["accept"]), {**scope_of("/x"), **odd})
+    assert sent[0]["status"] == 200
+    assert access(taken).fields["outcome"] == "ok"
+    assert "{" not in access(taken).message
+
+
+async def test_a_scope_with_a_type_alone_is_enough() -> None:
+    """All else has a default."""
+    with captured() as taken:
+        await call(app_of(hello), {"type": "http"})
+    assert access(taken).fields.items() >= {"path": "", "status": 200}.items()
 
 
 async def test_a_request_leaves_nothing_to_the_garbage_collector() -> None:
@@ -723,6 +974,27 @@ async def test_a_websocket_that_is_refused_has_a_status() -> None:
     assert record.message == "websocket /ws refused 403"
 
 
+async def test_what_a_websocket_s_server_refuses_does_not_count() -> None:
+    """Neither messages nor the close; the client has left."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.accept"})
+        with contextlib.suppress(OSError):
+            await send({"type": "websocket.send", "text": "abc"})
+        await send({"type": "websocket.close"})
+
+    async def send(message: Any) -> None:
+        if message["type"] != "websocket.accept":
+            raise BrokenPipeError
+
+    with captured() as taken, pytest.raises(BrokenPipeError):
+        await app_of(app)(scope_of(kind="websocket"), anyio.sleep_forever, send)
+    assert [record.logger for record in taken.records] == ["access", "access"]
+    shown = taken.last.fields
+    assert shown.items() >= {"outcome": "disconnected", "messages_out": 0, "bytes_out": 0}.items()
+    assert "close_code" not in shown
+
+
 async def test_a_websocket_s_unhandled_exception_is_logged_once() -> None:
     """As for requests; the end of the connection itself is none."""
 
@@ -821,6 +1093,9 @@ async def test_lifespan_events_pass_through() -> None:
         ("headers", ["no header"]),
         ("response_headers", 7),
         ("fields", ["status"]),
+        ("fields", hello),
+        ("level", hello),
+        ("new_request_id", hello),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(setting: str, given: Any) -> None:
@@ -835,3 +1110,18 @@ def test_a_lifespan_of_nothing_is_refused() -> None:
         lifespan("app.log")  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match=r"lifespan\.own"):
         lifespan(Pipeline(), "app")  # type: ignore[arg-type]
+
+
+def test_a_lifespan_that_could_not_start_is_refused() -> None:
+    """A forgotten `asynccontextmanager`, or an async function that makes the pipeline."""
+
+    async def own(app: Any) -> AsyncIterator[None]:
+        yield
+
+    async def make() -> Pipeline:
+        return Pipeline()
+
+    with pytest.raises(ConfigurationError, match=r"lifespan\.own: .*asynccontextmanager"):
+        lifespan(Pipeline(), own)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match=r"lifespan\.pipeline"):
+        lifespan(make)  # type: ignore[arg-type]

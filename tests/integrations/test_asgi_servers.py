@@ -1,4 +1,7 @@
-"""The middleware around Starlette and FastAPI apps, behind real servers on loopback."""
+"""The middleware around Starlette and FastAPI apps, behind real servers on loopback.
+
+With many requests at once, and servers that are programs of their own: test_asgi_load.py.
+"""
 
 # What frameworks' decorators and classes are is not known here: they may not be installed.
 # mypy: disable-error-code="untyped-decorator, name-defined"
@@ -241,41 +244,6 @@ def test_websockets_are_logged_at_start_and_end() -> None:
             "outcome": "ok",
         }.items()
     )
-
-
-@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_a_thousand_requests_at_once_keep_their_contexts(loop: str) -> None:
-    """Through handlers, threads and background tasks: none mixed, none missing."""
-    pytest.importorskip(loop)
-
-    async def all_at_once(host: str, port: int) -> None:
-        async def ask(number: int) -> None:
-            async with await anyio.connect_tcp(host, port) as connection:
-                await connection.send(
-                    f"GET /v1/users/{number} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
-                    f"x-request-id: r{number}\r\n\r\n".encode()
-                )
-                answer = b"".join([part async for part in connection])
-            assert f"x-request-id: r{number}\r\n".encode() in answer
-            assert answer.endswith(b'\r\n\r\n{"user":%d}' % number)
-
-        async with anyio.create_task_group() as tasks:
-            for number in range(1_000):
-                tasks.start_soon(ask, number)
-
-    def use(client: Any) -> None:
-        anyio.run(all_at_once, client.base_url.host, client.base_url.port)
-
-    records = records_of(shop(), use, loop)
-    assert len(records) == 4_000
-    of_requests: dict[str, list[str]] = {}
-    for record in records:
-        shown = record["fields"]
-        assert shown["path"] == f"/v1/users/{shown['request_id'][1:]}"
-        of_requests.setdefault(shown["request_id"], []).append(record["message"])
-    assert len(of_requests) == 1_000
-    for messages in of_requests.values():
-        assert messages[:3] == ["dependency", "handler", "background"]
 
 
 async def test_hypercorn_serves_it_on_every_backend(anyio_backend_name: str) -> None:

@@ -49,8 +49,10 @@ def quiet() -> Iterator[None]:
     """Put `logging` back after a test that configured it."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    sigterm = signal.getsignal(signal.SIGTERM)
     forget_servers()
     yield
+    signal.signal(signal.SIGTERM, sigterm)
     root.handlers[:] = handlers
     root.setLevel(level)
     forget_servers()

@@ -16,6 +16,7 @@ import time
 import urllib.parse
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from traceback import format_exception
 from typing import Any
 
 import anyio
@@ -25,6 +26,7 @@ from logflume import ConfigurationError, Pipeline, Retry, Route, get_logger
 from logflume.integrations.stdlib import Handler
 from logflume.sinks import Stdlib, as_sink
 from logflume.sinks._log_records import LogRecords
+from logflume.sinks._stand_ins import stand_in
 from tests.fakes import Collect, may_block
 from tests.intake import captured, record_of
 
@@ -128,7 +130,34 @@ def test_exceptions_are_text_and_a_stand_in() -> None:
     kind, error, traceback = given.exc_info
     assert kind is not None
     assert issubclass(kind, KeyError)
-    assert (kind.__name__, str(error), traceback) == ("KeyError", "'key'", None)
+    assert (kind.__name__, str(error)) == ("KeyError", "'key'")
+    assert traceback is not None
+    assert traceback.tb_frame.f_code.co_filename == __file__
+    assert traceback.tb_frame.f_code.co_name == "test_exceptions_are_text_and_a_stand_in"
+    assert not traceback.tb_frame.f_locals
+    line = text.splitlines()[2].partition("line ")[2].partition(",")[0]
+    assert str(traceback.tb_lineno) == line
+    shown = "".join(format_exception(error))
+    assert shown.splitlines()[2].strip() == 'dict[str, int]()["key"]'
+    assert shown.endswith("\nKeyError: 'key'\n")
+
+
+def test_a_stand_in_has_all_that_belongs_to_the_exception() -> None:
+    """Cause, context, members and notes are stand-ins as well."""
+    cause = KeyError("cause")
+    cause.add_note("a note")
+    error = ExceptionGroup("two", [ValueError("one"), OSError("other")])
+    error.__cause__ = cause
+    with captured() as taken:
+        log.opt(exception=error).error("failed")
+    assert taken.last.exception is not None
+    found = stand_in(taken.last.exception, str)
+    assert isinstance(found, ExceptionGroup)
+    assert [str(member) for member in found.exceptions] == ["one", "other"]
+    assert str(found.__cause__) == "'cause'"
+    assert found.__cause__ is not None
+    assert found.__cause__.__notes__ == ["a note"]
+    assert found.__context__ is None
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,19 @@ import anyio.from_thread
 import anyio.to_thread
 import pytest
 
-from logflume import ConfigurationError, Pipeline, Record, disable, enable, get_logger, processors
+from logflume import (
+    ConfigurationError,
+    Pipeline,
+    Record,
+    Route,
+    disable,
+    enable,
+    get_logger,
+    processors,
+)
 from logflume import capture as capturing
 from logflume.engine import current
-from logflume.testing import Collect, ManualClock, capture
+from logflume.testing import Collect, Hang, ManualClock, capture
 
 log = get_logger("tests.capture")
 
@@ -505,3 +514,59 @@ def test_a_capture_decorates_functions_too() -> None:
         quietly()
         said("heard")
     assert sink.messages == ["heard"]
+
+
+def test_a_clock_that_is_none_is_refused() -> None:
+    """At once, rather than in every log call."""
+    refused = pytest.raises(ConfigurationError, match=r"capture\.clock: got 5")
+    with refused, capture(clock=5):  # type: ignore[arg-type]
+        pass
+    assert capturing._interceptor is None
+
+
+async def test_until_finds_what_is_there_while_a_sink_hangs() -> None:
+    """What was passed on may never arrive; that it was logged is known all the same."""
+    sink = Hang()
+    async with Pipeline(Route(sink, timeout=60.0), shutdown_timeout=0.0) as pipeline:
+        with capture(pass_on=True) as logs:
+            log.info("here")
+            await sink.entered.wait()
+            await logs.until("here", within=5.0)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(logs.until, "there")
+                await anyio.wait_all_tasks_blocked()
+                log.info("there")
+    assert pipeline.stats().door.balanced
+
+
+def test_processors_of_several_captures_may_log_in_several_threads() -> None:
+    """No thread waits for another that is in the midst of another capture's processors."""
+    in_outer, in_inner = threading.Event(), threading.Event()
+
+    def outer(record: Record) -> Record:
+        if record.message == "second":
+            in_outer.set()
+            in_inner.wait(5.0)
+            log.info("by the outer one")
+        return record
+
+    def inner(record: Record) -> Record:
+        if record.message == "first":
+            in_inner.set()
+            in_outer.wait(5.0)
+            log.info("by the inner one")
+        return record
+
+    with capture(processors=[outer]) as around, capture(processors=[inner]) as logs:
+        threads = [
+            threading.Thread(target=log.info, args=(text,), daemon=True)
+            for text in ("first", "second")
+        ]
+        threads[0].start()
+        in_inner.wait(5.0)
+        threads[1].start()
+        for thread in threads:
+            thread.join(10.0)
+        assert not any(thread.is_alive() for thread in threads)
+    said_by_all = ["by the inner one", "by the outer one", "first", "second"]
+    assert sorted(around.messages) == sorted(logs.messages) == said_by_all

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -66,3 +67,15 @@ def test_it_never_goes_backwards() -> None:
     """As no monotonic clock does."""
     with pytest.raises(ConfigurationError, match=r"ManualClock\.advance: got -1"):
         ManualClock().advance(-1)
+
+
+@pytest.mark.parametrize("seconds", ["1", float("nan"), float("inf"), None])
+async def test_seconds_that_mean_nothing_are_refused_by_sleep(seconds: Any) -> None:
+    """As `advance` does."""
+    with pytest.raises(ConfigurationError, match=r"ManualClock\.sleep"):
+        await ManualClock().sleep(seconds)
+
+
+async def test_sleeping_for_less_than_nothing_does_not_wait() -> None:
+    """As with any sleep."""
+    await ManualClock().sleep(-1)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from logflume import Record, SinkBatch, encoders, processors, sinks
@@ -186,6 +187,27 @@ class Unready(Sunk):
         self.never_made.close()  # type: ignore[attr-defined]
 
 
+class Swallowing(Sunk):
+    async def send(self, batch: SinkBatch, /) -> None:
+        try:
+            await anyio.sleep(0.001)
+        except BaseException:  # all of them: that is what is wrong with it
+            pass
+
+
+class Broken(Collect):
+    """Silent from the first long record on."""
+
+    async def before(self, batch: SinkBatch) -> None:
+        if len(batch.encoded) and len(batch.encoded[0]) > 3_000:
+            self.keep = lambda *_: None  # type: ignore[method-assign]
+
+
+class Unending(Sunk):
+    async def aclose(self) -> None:
+        await anyio.sleep_forever()
+
+
 def broken(contract: type, made: Any, **attributes: Any) -> Any:
     """Return a contract for this plug-in, or for what this makes."""
     make: Callable[[], Any] = made if isinstance(made, type) else lambda: made
@@ -201,7 +223,10 @@ def broken(contract: type, made: Any, **attributes: Any) -> Any:
         (Unready(), "test_it_may_be_closed_without_a_record", "never_made"),
         (Held(open=1, send=2, aclose=3), "test_a_route_takes_it", "is to be async"),
         (Sunk(route_defaults={"timeout": 0}), "test_a_route_takes_it", "Route.timeout"),
-        (Collect(), "test_it_takes_batches_in_their_order", "assert"),
+        (Sunk(route_defaults={"batsch": 1}), "test_a_route_takes_it", "a Route has no batsch"),
+        (Unending(), "test_it_may_be_closed_without_a_record", "takes longer than 0.05 s"),
+        (Collect(), "test_it_takes_batches_in_their_order", "is to be what was sent"),
+        (Broken(), "test_it_survives_odd_records", "after the odd ones did not arrive"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Held | Collect) else None,
 )
@@ -212,9 +237,20 @@ def test_a_sink_that_breaks_the_contract_fails(
     """And it is told why."""
     if isinstance(sink, Collect):
         sink.route_defaults = {"encoder": encoders.Json()}  # type: ignore[attr-defined]
-    contract = broken(SinkContract, sink, arrived=lambda self: [b"something else"])
+    arrived = (lambda self: sink.encoded) if isinstance(sink, Broken) else lambda self: [b"else"]
+    within = 0.05 if isinstance(sink, Unending) else 10.0
+    contract = broken(SinkContract, sink, arrived=arrived, within=within)
     with pytest.raises(Exception, match=None if told == "assert" else re.escape(told)):
         getattr(contract, test)(backend)
+
+
+@pytest.mark.parametrize("options", [{}, {"use_uvloop": True}])
+def test_a_sink_that_swallows_its_cancellation_fails(options: dict[str, bool]) -> None:
+    """A route could not end its sends. It shows on asyncio."""
+    backend = "uvloop" if options else "asyncio"
+    contract = broken(SinkContract, Swallowing(), arrived=lambda self: None)
+    with pytest.raises(AssertionError, match="swallowed its cancellation"):
+        contract.test_a_cancelled_send_leaves_it_able_to_go_on(backend)
 
 
 class Plain:
@@ -225,6 +261,12 @@ class Plain:
 class Raw(Plain):
     def encode(self, record: Record, /) -> bytes:
         return f"{record.message}\n".encode("utf-8", "backslashreplace")
+
+
+class Unicode(Plain):
+    def encode(self, record: Record, /) -> bytes:
+        message = re.sub("[\x00-\x1f\ud800]", "", record.message)
+        return f"{message}\n".encode()
 
 
 class Constant(Plain):
@@ -240,10 +282,11 @@ class Constant(Plain):
     ("encoder", "test", "told"),
     [
         (Plain, "test_any_record_gives_bytes", "surrogates not allowed"),
-        (Raw, "test_a_record_is_one_line", "control characters in it: b'\\x00"),
+        (Raw, "test_a_record_is_one_line", "control characters in it: '\\x00"),
+        (Unicode, "test_a_record_is_one_line", r"control characters in it: '\x85\x9b\u2028'"),
         (Plain, "test_those_that_are_made_alike_are_equal", "assert"),
         (Constant, "test_it_encodes_what_was_logged", "assert"),
-        (Constant, "test_it_changes_nothing_of_a_record", "no fields"),
+        (Constant, "test_it_changes_nothing_of_a_record", "is another one now"),
         (Constant, "test_the_fast_way_writes_the_same", "assert"),
     ],
 )
@@ -284,13 +327,42 @@ class Late:
         return done
 
 
+class AsyncioOnly:
+    async def __call__(self, record: Record) -> Record:
+        await asyncio.sleep(0)
+        return record
+
+
+class Hanging:
+    async def __call__(self, record: Record) -> Record:
+        await anyio.sleep_forever()
+        return record
+
+
+class Spanning:
+    def __call__(self, record: Record) -> Record:
+        return record
+
+    def current_span(self) -> str:
+        return "7b"
+
+
+class Keeping(Spanning):
+    def due(self) -> float:
+        return 1.0
+
+
 @pytest.mark.parametrize(
     ("processor", "test", "told"),
     [
+        (AsyncioOnly, "test_it_returns_records_and_changes_none", "unrecognized yield"),
+        (Hanging, "test_what_it_returns_can_be_written", "takes longer than 0.05 s"),
+        (Spanning, "test_a_span_is_two_numbers", "current_span() gives '7b'"),
+        (Keeping, "test_what_it_keeps_back_it_gives_out_or_forgets", "and no release()"),
         (Mutating, "test_it_returns_records_and_changes_none", "is another one now"),
         (Mutating, "test_what_passes_comes_out_as_it_went_in", "assert"),
         (Mutating, "test_what_it_keeps_back_it_gives_out_or_forgets", "assert"),
-        (Wrong, "test_it_returns_records_and_changes_none", "it returned str, not a Record"),
+        (Wrong, "test_it_returns_records_and_changes_none", "it returned dict, not a Record"),
         (Mutating, "test_it_runs_in_a_pipeline", "due() is to say None"),
         (Wrong, "test_it_runs_in_a_pipeline", "assert"),
         (Late, "test_inline_ones_return_nothing_to_await", "assert"),
@@ -298,8 +370,9 @@ class Late:
 )
 def test_a_processor_that_breaks_the_contract_fails(processor: Any, test: str, told: str) -> None:
     """And it is told why."""
+    within = 0.05 if processor is Hanging else 10.0
     with pytest.raises(AssertionError, match=None if told == "assert" else re.escape(told)):
-        getattr(broken(ProcessorContract, processor), test)()
+        getattr(broken(ProcessorContract, processor, within=within), test)()
 
 
 @pytest.mark.parametrize("contract", [SinkContract, EncoderContract, ProcessorContract])

@@ -243,3 +243,25 @@ async def test_wait_refuses_to_block_a_loop() -> None:
     """It would wait for what can never come."""
     with capture() as logs, pytest.raises(PipelineError, match="would block the event loop"):
         logs.wait("never")
+
+
+class Account:
+    def __repr__(self) -> str:
+        return "<Account 7>"
+
+
+def test_a_class_that_no_record_has_is_told() -> None:
+    """What was logged is in the record as plain data: the failure says so."""
+    with capture() as logs:
+        log.info("Opened", account=Account(), by=Account, n=1)
+    with pytest.raises(AssertionError, match=r"not any Account \(records have plain data of it\)"):
+        logs.one(account=Account)
+    with pytest.raises(AssertionError, match=r"n: 1, not any str$"):
+        logs.one(n=str)
+    logs.one(account=Account(), by=Account)  # and a class that was logged is itself
+
+
+def test_fields_have_to_be_a_mapping() -> None:
+    """As all that means nothing, others are refused by name."""
+    with capture() as logs, pytest.raises(ConfigurationError, match="fields: got 5"):
+        logs.find(fields=5)  # type: ignore[arg-type]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import anyio
 import pytest
 
@@ -94,3 +96,23 @@ async def test_each_misbehaves_as_it_says() -> None:
     assert routes["rejecting"].dropped == {"refused": 1}
     assert "good" in picky.messages
     assert "bad" not in picky.messages
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: Flaky("x"), "Flaky.times: got 'x'"),  # type: ignore[arg-type]
+        (lambda: Flaky(-1), "Flaky.times: got -1"),
+        (lambda: Rejecting(5), "Rejecting.refuses: got 5"),  # type: ignore[arg-type]
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(make: Callable[[], Collect], told: str) -> None:
+    """When the sink is made, not by its first send."""
+    with pytest.raises(ConfigurationError, match=told):
+        make()
+
+
+async def test_who_waits_in_vain_is_told_how_many_came() -> None:
+    """In tasks as in threads."""
+    with pytest.raises(TimeoutError, match="collect: 0 records came, not 1"):
+        await Collect().until(1, seconds=0.01)

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -170,7 +170,8 @@ def construct(factory: Callable[..., Any], table: Mapping[str, Any], path: str) 
     for name, value in values.items():
         option = options.all.get(name)
         if option is not None and option.special:
-            values[name] = _special(option, value, place(path, name))
+            make = _specials if option.is_list else _special
+            values[name] = make(option, value, place(path, name))
     try:
         return options.call(dict(values))
     except ConfigurationError as error:
@@ -186,6 +187,13 @@ def _placed(text: str, values: Mapping[str, Any], path: str) -> str:
     if found and name in values:
         return f"{place(path, name)}: {found['rest']}"
     return f"{path}: {text}"
+
+
+def _specials(option: Option, value: Any, path: str) -> list[Any]:
+    """Make what an option wants of each item of a list."""
+    if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
+        raise ConfigurationError.of(path, value, f"a list, of each {accepted(option)}")
+    return [_special(option, item, f"{path}[{n}]") for n, item in enumerate(value)]
 
 
 def _special(option: Option, value: Any, path: str) -> Any:

@@ -115,6 +115,8 @@ def _table(factory: Callable[..., Any]) -> dict[str, Any]:
 
 def _option(option: Option) -> dict[str, Any]:
     schema = _ref("level") if option.is_level else _any_of(option)
+    if option.is_list:
+        schema = {"type": "array", "items": schema}
     default = option.parameter.default
     if isinstance(default, str | int | float):
         schema = {**schema, "default": default}

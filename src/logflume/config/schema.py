@@ -59,7 +59,8 @@ class Option:
     """One parameter of a constructor.
 
     `plain` is the type of what msgspec can check by itself, `special` what is made of it
-    otherwise: classes to be constructed, encoders, functions.
+    otherwise: classes to be constructed, encoders, functions. `is_list` says that a list gives as
+    many of these as it has items.
     """
 
     def __init__(self, parameter: inspect.Parameter, hint: Any) -> None:
@@ -73,7 +74,8 @@ class Option:
         self.special = [member for member in members if not _is_plain(member)]
         plain = [member for member in members if member not in self.special]
         self.plain = _union(plain)
-        if many:
+        self.is_list = many and bool(self.special)
+        if many and not self.special:
             self.plain = list[self.plain]  # type: ignore[name-defined]
 
     @property

@@ -94,8 +94,10 @@ def load_asyncio() -> None:
 
 def in_trio() -> bool:
     """Whether this thread is in trio now."""
-    trio = sys.modules.get("trio")
-    return trio is not None and trio.lowlevel.in_trio_run()
+    # While another thread imports it, trio is there, but not yet all of it: nothing runs in it.
+    lowlevel = getattr(sys.modules.get("trio"), "lowlevel", None)
+    in_trio_run: Callable[[], bool] | None = getattr(lowlevel, "in_trio_run", None)
+    return in_trio_run is not None and in_trio_run()
 
 
 def in_loop() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from inspect import iscoroutinefunction
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -14,7 +15,7 @@ from ..mask import Mask
 from ..secrets import Finder, Names
 from ..snapshot import snapshot_fields, type_name
 
-__all__ = ["HEADER", "Access", "Choice", "level_of_status"]
+__all__ = ["HEADER", "Access", "Choice", "level_of_code", "level_of_status"]
 
 Choice: TypeAlias = Callable[[dict[str, Any], dict[str, Any]], "dict[str, Any] | None"]
 """Called with the fields of an access record and the ASGI scope; returns the fields to log."""
@@ -30,6 +31,13 @@ def level_of_status(status: int) -> Level:
     if status >= 500:
         return ERROR
     return WARNING if status >= 400 else INFO
+
+
+def level_of_code(code: int) -> Level:
+    """Return ERROR for 1011, WARNING for what the protocol calls an error (RFC 6455, 7.4.1)."""
+    if code == 1011:
+        return ERROR
+    return WARNING if code in (1002, 1003, 1007, 1008, 1009, 1010, 1014, 1015) else INFO
 
 
 class Access:
@@ -51,10 +59,12 @@ class Access:
         if not isinstance(logger, Logger | str) or not logger:
             raise _wrong("logger", logger, "a logger, or the name of one")
         for setting, function in (("new_request_id", new_request_id), ("level", level)):
-            if not callable(function):
-                raise _wrong(setting, function, "a callable")
-        if fields is not None and not callable(fields):
-            raise _wrong("fields", fields, "a callable of fields and scope, or None")
+            if not callable(function) or iscoroutinefunction(function):
+                raise _wrong(setting, function, "a callable that is not async")
+        if fields is not None and (not callable(fields) or iscoroutinefunction(fields)):
+            raise _wrong(
+                "fields", fields, "a callable of fields and scope that is not async, or None"
+            )
         self.logger = get_logger(logger) if isinstance(logger, str) else logger
         self.errors = get_logger(f"{self.logger.name}.error", **self.logger._bound)
         self.request_id_header: bytes | None = None
@@ -92,11 +102,13 @@ class Access:
 
     def named(self, scope: dict[str, Any], response_headers: Any) -> dict[str, Any]:
         """Return the query parameters and headers that the settings name, as fields."""
-        found = {
-            "query": self._query_of(scope),
-            "headers": _headers_of(scope.get("headers", ()), self._headers),
-            "response_headers": _headers_of(response_headers, self._response_headers),
-        }
+        found: dict[str, Any] = {}
+        try:
+            found["query"] = self._query_of(scope)
+            found["headers"] = _headers_of(scope.get("headers", ()), self._headers)
+            found["response_headers"] = _headers_of(response_headers, self._response_headers)
+        except Exception as error:  # the app or the server keeps to no protocol
+            found["logflume.fields_error"] = type_name(error)
         return {name: values for name, values in found.items() if values}
 
     def _query_of(self, scope: dict[str, Any]) -> dict[str, Any]:

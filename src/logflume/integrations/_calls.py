@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter_ns
 from typing import Any, TypeAlias
 
-from ..capture import PLAIN, log_with
+from ..capture import PLAIN, log_with, surroundings
 from ..context import context, traced
 from ..level import ERROR, INFO, WARNING, Level
 from ..scope import Scope, is_failure
-from ..snapshot import type_name
-from ._access import Access
+from ..snapshot import safe_str, type_name
+from ._access import Access, level_of_code
 from ._route import RoutedScope
 from ._trace import new_request_id, request_id_from, span_from
 
@@ -24,7 +24,8 @@ __all__ = ["MARK", "App", "Connection", "Message", "Receive", "Request", "Send"]
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
-App: TypeAlias = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+App: TypeAlias = Callable[[Any, Any, Any], Awaitable[None]]
+"""An ASGI app of any framework: they differ in the types they give a scope and messages."""
 
 MARK = "logflume.request_id"
 """The key in an ASGI scope by which another middleware sees that the call is watched already."""
@@ -33,6 +34,7 @@ _LONGEST = 1_024
 _GONE = {"ClientDisconnect", "ClientDisconnected", "WebSocketDisconnect"}
 _BY_THE_SERVER = {"http.response.pathsend", "http.response.zerocopysend"}
 """ASGI's extensions: the server reads the file, the app says only how long it is."""
+_IDENTITY = ("request_id", "method", "path", "client")
 _LEAST = {"failed": ERROR, "cancelled": WARNING, "incomplete": WARNING}
 
 
@@ -41,9 +43,9 @@ class Call:
 
     __slots__ = (
         "__weakref__",
-        "_blocks", "_extra_headers", "_id", "_receive", "_send", "access", "asgi", "bytes_in",
-        "bytes_out", "excluded", "gone", "hush", "path", "record", "response_headers", "started",
-        "status", "user_agent",
+        "_blocks", "_extra_headers", "_given", "_given_span", "_id", "_receive", "_send", "_span",
+        "access", "asgi", "bytes_in", "bytes_out", "excluded", "gone", "hush", "is_late", "path",
+        "record", "response_headers", "status", "user_agent",
     )  # fmt: skip
 
     def __init__(
@@ -52,12 +54,15 @@ class Call:
         self.access = access
         self._receive = receive
         self._send = send
+        self._given = scope
         self.status: int | None = None
         self.bytes_in = self.bytes_out = 0
-        self.gone = False
+        self.gone = self.is_late = False
         self.user_agent: str | None = None
         self.response_headers: list[tuple[bytes, bytes]] = []
         path = scope.get("path", "")
+        if type(path) is not str:  # no server does that; if one did, it is not to fail here
+            path = safe_str(path)
         self.path = path if len(path) <= _LONGEST else f"{path[:_LONGEST]}..."
         self.excluded = access.excludes(path)
         self.asgi = RoutedScope(scope, self._take_route)
@@ -67,17 +72,14 @@ class Call:
         if access.request_id_header is not None:
             self._extra_headers = ((access.request_id_header, self._id.encode("latin-1")),)
         self._blocks = [traced(span, fields)]
+        self._given_span = span
+        self._span: tuple[int, int] | None = None
         self.record = Scope("", access.logger, INFO, {})
         self.hush: context | None = None  # which would hide a failure
 
     def _identity(self) -> tuple[dict[str, Any], tuple[int, int] | None]:
         """Return the fields that all records of the call have, and the span it comes from."""
-        given: dict[bytes, bytes] = {}
-        wanted = self.access.wanted
-        for name, value in self.asgi.get("headers", ()):
-            if name in wanted:
-                # Twice the same is nothing to rely on: which one did whom mean?
-                given[name] = value if name not in given else b""
+        given = _headers_of(self.asgi.get("headers"), self.access.wanted)
         header, traceparent = self.access.request_id_header, given.get(b"traceparent")
         request_id = request_id_from(given[header]) if header in given else None
         self._id = request_id or self._make_id()
@@ -90,7 +92,7 @@ class Call:
             fields["method"] = method
         fields["path"] = self.path
         client = self.asgi.get("client")
-        if client:
+        if client and isinstance(client, list | tuple) and client[0] is not None:
             fields["client"] = client[0]
         return fields, span_from(traceparent) if traceparent else None
 
@@ -105,6 +107,7 @@ class Call:
 
     def _take_route(self, template: str) -> None:
         """Add the route to the context, in the task where the router runs, before the handler."""
+        self._see_span()
         self.enter(context(route=template))
         self.record.add(route=template)
 
@@ -113,37 +116,56 @@ class Call:
         block.__enter__()
         self._blocks.append(block)
 
+    def _see_span(self) -> None:
+        """Keep the span that the app is in, if an instrumentation inside of it began one: it is
+        over before the call's record is logged."""
+        if self._span is None:
+            extra = surroundings()[1]
+            if extra is not None and extra.span != self._given_span:
+                self._span = extra.span
+
     def begin(self) -> None:
         """Enter the call's context and scope."""
         self._blocks[0].__enter__()
         self.record.__enter__()
+        self.asgi.look()
 
     def end(self, error: BaseException | None) -> None:
         """Log an unhandled exception and the record of the call, and leave its context."""
+        if self._span is not None:
+            self._blocks.append(traced(self._span, {}))
+            self._blocks[-1].__enter__()
         try:
             outcome = self._outcome(error)
+            if outcome == "disconnected" and error is not None and self.is_late:
+                self.status = None  # the framework's 500 for that, which nobody saw
             if outcome == "failed":
                 if self.hush is not None:
                     self.hush.__exit__(None, None, None)
-                where = "{method} {path}" if "method" in self.asgi else "websocket {path}"
                 self.access.errors.opt(exception=error).error(
-                    f"Unhandled {{error}} in {where}", error=type_name(error)
+                    f"Unhandled {{error}} in {self.title}", error=type_name(error)
                 )
             self.record.end(lambda gathered: self._log(outcome, gathered))
         except Exception as trouble:  # an app that keeps to no protocol; its affair with the server
             self.access.errors.error("No record of {path}", error=type_name(trouble))
-        for block in reversed(self._blocks):
-            block.__exit__(None, None, None)
-        self.asgi.forget()
+        finally:  # a hook may raise SystemExit, too
+            for block in reversed(self._blocks):
+                block.__exit__(None, None, None)
+            self.asgi.forget()
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """Show what the app put into its scope, such as the route, to the middlewares around this
+        one, as if it had been given theirs."""
+        self._given.update(self.asgi)
+        self._given.pop(MARK, None)
 
     def _outcome(self, error: BaseException | None) -> str:
         if error is None:
             if self.gone:
                 return "disconnected"
             return "ok" if self.is_complete else "incomplete"
-        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-            error = error.exceptions[0]
-        if type_name(error) in _GONE or (self.gone and isinstance(error, OSError)):
+        if self.has_left and _is_departure(error):
             return "disconnected"
         if is_failure(error):
             return "failed"
@@ -152,6 +174,16 @@ class Call:
     @property
     def is_complete(self) -> bool:
         """Whether all was sent that the protocol asks for."""
+        raise NotImplementedError
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the server said that the client is gone."""
+        return self.gone
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
         raise NotImplementedError
 
     def _summary(
@@ -174,6 +206,8 @@ class Call:
             own["user_agent"] = self.user_agent
         if access.names_any:
             own |= access.named(self.asgi, self.response_headers)
+        for name in _IDENTITY:  # the context has them, and the message tells them
+            gathered.pop(name, None)
         chosen = access.chosen({**own, **gathered, **own}, self.asgi)  # its own first, and last
         if chosen is not None:
             chosen.setdefault(told, own[told])
@@ -181,27 +215,37 @@ class Call:
             level = level if level.no >= least.no else least
             log_with(access.logger, level, message, (), chosen, PLAIN, False)
 
-    def _take_start(self, message: Message) -> Message:
-        """Read the start of a response; return it with the header of the request's id, unless the
-        app sent that itself."""
+    def _with_id(self, message: Message) -> Message:
+        """Return the start of a response with the header of the request's id, unless the app sent
+        that itself."""
+        self._see_span()
+        try:
+            headers = list(message.get("headers") or ())
+            own = self.access.request_id_header
+            if own is not None and all(name.lower() != own for name, _ in headers):
+                headers += self._extra_headers
+        except (TypeError, ValueError, AttributeError):  # the server's to refuse
+            return message
+        return {**message, "headers": headers}
+
+    def _take_start(self, message: Message) -> None:
+        """Read the start of a response that the server has taken."""
+        self.is_late = self.gone
         status = message.get("status")
         if isinstance(status, int):
-            self.status = status
-        headers = self.response_headers = list(message.get("headers") or ())
-        own = self.access.request_id_header
-        if own is None or any(name.lower() == own for name, _ in headers):
-            return {**message, "headers": headers}
-        return {**message, "headers": [*headers, *self._extra_headers]}
+            self.status = int(status)
+        self.response_headers = message.get("headers") or []
 
 
 class Request(Call):
     """An HTTP request."""
 
-    __slots__ = ("done_ns",)
+    __slots__ = ("done_ns", "has_files")
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.done_ns = 0
+        self.has_files = False
 
     async def receive(self) -> Message:
         """Pass on what the client sends, counted."""
@@ -212,19 +256,34 @@ class Request(Call):
             self.gone = True
         return message
 
-    def send(self, message: Message) -> Awaitable[None]:
-        """Pass on what the app sends, counted; no coroutine more than without it."""
+    async def send(self, message: Message) -> None:
+        """Pass on what the app sends; it counts once the server has taken it."""
         kind = message["type"]
+        size = status = None
         if kind == "http.response.body":
-            self.bytes_out += len(message.get("body") or b"")
-            if not message.get("more_body", False):
-                self.done_ns = perf_counter_ns()
+            size = len(message.get("body") or b"")
         elif kind == "http.response.start":
-            message = self._take_start(message)
-        elif kind in _BY_THE_SERVER and not message.get("more_body", False):
-            self.bytes_out += _content_length(self.response_headers)
+            message, status = self._with_id(message), message.get("status")
+            self._give_back()
+        elif kind in _BY_THE_SERVER:
+            size = _length_of_part(message)
+            self.has_files = True
+        last = size is not None and not message.get("more_body", False)
+        if last:  # before it is taken: then the server may say `http.disconnect` to who listens
             self.done_ns = perf_counter_ns()
-        return self._send(message)
+        try:
+            await self._send(message)
+        except BaseException as error:
+            if last:
+                self.done_ns = 0
+            self.gone = self.gone or isinstance(error, OSError)
+            raise
+        if size is not None:
+            self.bytes_out += size
+        elif status is not None:
+            self._take_start(message)
+        if last:
+            self.done_ns = perf_counter_ns()
 
     @property
     def is_complete(self) -> bool:
@@ -246,16 +305,29 @@ class Request(Call):
             own["total_ms"] = total_ms
         if self.asgi.get("method") == "HEAD":
             self.bytes_out = 0  # whatever the app gave, the server sends no body
+        elif self.has_files and self.done_ns:
+            self.bytes_out = _content_length(self.response_headers) or self.bytes_out
         if status is None:
-            return INFO, "{method} {path} {outcome}", "outcome"
-        return self.access.level_of(status), "{method} {path} {status}", "status"
+            return INFO, f"{self.title} {{outcome}}", "outcome"
+        return self.access.level_of(status), f"{self.title} {{status}}", "status"
+
+    @property
+    def title(self) -> str:
+        """Method and path."""
+        return "{method} {path}" if self.asgi.get("method") is not None else "{path}"
 
 
 def _content_length(headers: Any) -> int:
     for name, value in headers:
-        if name.lower() == b"content-length" and value.isdigit():
+        if bytes(name).lower() == b"content-length" and len(value) < 20 and value.isdigit():
             return int(value)
     return 0
+
+
+def _length_of_part(message: Message) -> int:
+    """Return how much of a file the server is to send, if the message says so."""
+    count = message.get("count")
+    return count if isinstance(count, int) and count > 0 else 0
 
 
 class Connection(Call):
@@ -279,30 +351,52 @@ class Connection(Call):
             self.code = message.get("code") or 1005  # RFC 6455, section 7.1.5
         return message
 
-    def send(self, message: Message) -> Awaitable[None]:
-        """Pass on what the app sends, counted."""
+    async def send(self, message: Message) -> None:
+        """Pass on what the app sends; it counts once the server has taken it."""
         kind = message["type"]
+        closes = kind == "websocket.close" and self.opened and self.code is None
+        refused = kind == "websocket.close" and not self.opened
+        if kind in ("websocket.accept", "websocket.http.response.start"):
+            message = self._with_id(message)
+        elif closes:
+            self.code = message.get("code") or 1000  # before who listens is told of the end
+        try:
+            await self._send(message)
+        except BaseException as error:
+            if closes:
+                self.code = None
+            self.gone = self.gone or isinstance(error, OSError)
+            raise
         if kind == "websocket.send":
             self.messages_out += 1
             self.bytes_out += _size(message)
         elif kind == "websocket.accept":
-            self.opened = True
-            message = self._take_start(message)
-            if not self.excluded:
-                self.access.logger.info("websocket {path} opened", path=self.path)
-        elif kind == "websocket.close":
-            if not self.opened:
-                self.status = self.status or 403  # ASGI: closed before it was accepted
-            elif self.code is None:
-                self.code = message.get("code") or 1000
+            self._open(message)
         elif kind == "websocket.http.response.start":
-            message = self._take_start(message)
-        return self._send(message)
+            self._take_start(message)
+        elif refused:
+            self.status = self.status or 403  # ASGI: closed before it was accepted
+
+    def _open(self, message: Message) -> None:
+        self.opened = True
+        self._take_start(message)
+        if not self.excluded:
+            self.access.logger.info("websocket {path} opened", path=self.path)
 
     @property
     def is_complete(self) -> bool:
         """Whether it was closed, by whomever, or refused."""
         return self.code is not None or self.status is not None
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the connection has come to its end."""
+        return self.gone or self.code is not None
+
+    @property
+    def title(self) -> str:
+        """The path."""
+        return "websocket {path}"
 
     def _summary(
         self, own: dict[str, Any], outcome: str, total_ms: float
@@ -314,7 +408,7 @@ class Connection(Call):
             message, told = "websocket {path} refused {status}", "status"
         elif self.code is not None:
             own["close_code"] = self.code
-            level = _level_of_code(self.code)
+            level = level_of_code(self.code)
             message, told = "websocket {path} closed {close_code}", "close_code"
         own["duration_ms"] = total_ms
         own["messages_in"] = self.messages_in
@@ -327,8 +421,34 @@ def _size(message: Message) -> int:
     return len(data) if data is not None else len((message.get("text") or "").encode())
 
 
-def _level_of_code(code: int) -> Level:
-    """Return ERROR for 1011, WARNING for what the protocol calls an error (RFC 6455, 7.4.1)."""
-    if code == 1011:
-        return ERROR
-    return WARNING if code in (1002, 1003, 1007, 1008, 1009, 1010, 1014, 1015) else INFO
+def _headers_of(found: Any, wanted: set[bytes]) -> dict[bytes, bytes]:
+    """Return the headers of these names; empty for those given twice."""
+    given: dict[bytes, bytes] = {}
+    try:
+        for name, value in found or ():
+            if name in wanted and isinstance(value, bytes):
+                # Twice the same is nothing to rely on: which one did whom mean?
+                given[name] = value if name not in given else b""
+    except (TypeError, ValueError):  # no pairs: the app may make of it what it can
+        pass
+    return given
+
+
+def _is_departure(error: BaseException) -> bool:
+    """Whether an exception only says that the client has left: a framework's own, or one that came
+    out of the server's `send` or `receive`, and not from the app's files and sockets."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_departure(each) or not is_failure(each) for each in error.exceptions)
+    if type_name(error) in _GONE:
+        return True
+    at = error.__traceback__ if isinstance(error, OSError) else None
+    while at is not None:
+        if at.tb_frame.f_code in _CHANNELS:
+            return True
+        at = at.tb_next
+    return False
+
+
+_CHANNELS = {
+    kind.__dict__[name].__code__ for kind in (Request, Connection) for name in ("send", "receive")
+}

@@ -1,13 +1,14 @@
 """Which of the app's routes a request takes, as soon as its router says so.
 
 ASGI has no word for that. Routers that know routes as templates put them into the scope, under
-`route`; this scope is a dict that notices it, so that what is logged in the handler has the route.
+`route`, Litestar's under `path_template`; this scope is a dict that notices it, so that what is
+logged in the handler has the route.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 __all__ = ["RoutedScope", "template_of"]
 
@@ -18,17 +19,25 @@ class RoutedScope(dict[str, Any]):
     Copies of it are plain dicts: behind a middleware that makes one, routes stay unknown.
     """
 
-    __slots__ = ("_found", "_last", "_mount", "_prefix")
+    __slots__ = ("_found", "_last", "_mount", "_path", "_prefix")
 
     def __init__(self, scope: Any, found: Callable[[str], None]) -> None:
         super().__init__(scope)
         self._found = found
         self._last: str | None = None
         self._mount: Any = None
+        self._path = self.get("path", "")
         self._prefix = ""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return dict, (dict(self),)
+
+    def look(self) -> None:
+        """See what a router around has chosen already, if this is below one."""
+        if "path_template" in self:
+            self._try(self._look_at_template)
+        elif "route" in self and not hasattr(self["route"], "routes"):
+            self._try(self._look)
 
     def forget(self) -> None:
         """Look no longer: the call is over."""
@@ -37,7 +46,9 @@ class RoutedScope(dict[str, Any]):
     def __setitem__(self, key: str, value: Any) -> None:
         super().__setitem__(key, value)
         if key == "route":
-            self._look()
+            self._try(self._look)
+        elif key == "path_template":
+            self._try(self._look_at_template)
 
     def update(self, *args: Any, **more: Any) -> None:
         """Change the scope, as a router does when it has chosen."""
@@ -47,18 +58,38 @@ class RoutedScope(dict[str, Any]):
         if after != before:  # it was a mount: what comes is a route in there
             self._enter(str(before or ""), str(after or ""))
         elif "route" in more or (args and "route" in args[0]):
-            self._look()
+            self._try(self._look)
+
+    def __ior__(self, other: Any) -> Self:  # type: ignore[override,misc]
+        self.update(dict(other))
+        return self
 
     def _enter(self, before: str, after: str) -> None:
         mount, self._mount = self._mount, None
         self._prefix += template_of(mount) or after.removeprefix(before)
+
+    def _try(self, look: Callable[[], None]) -> None:
+        try:
+            look()
+        except Exception:  # the app's own objects, which may do as they like: no route, then
+            self._mount = None
 
     def _look(self) -> None:
         route = self.get("route")
         if hasattr(route, "routes"):  # a mount: the router says next what it takes off the path
             self._mount = route
             return
-        template = _with_routers(self, route)
+        self._take(_with_routers(self, route))
+
+    def _look_at_template(self) -> None:
+        if getattr(self.get("route_handler"), "is_mount", False):
+            # Litestar names the root then, and only takes the mount's own part off the path.
+            path = str(self._path).removeprefix(str(self.get("root_path", ""))).rstrip("/")
+            self._prefix += path.removesuffix(str(self.get("path", "")).rstrip("/"))
+        else:
+            self._take(template_of(self["path_template"]))
+
+    def _take(self, template: str | None) -> None:
         if template is not None:
             template = self._prefix + template
             if template != self._last:

@@ -6,8 +6,9 @@ all others; none of them is imported.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import Any, TypeAlias
 
 from ..engine.pipeline import Pipeline
@@ -15,7 +16,8 @@ from ..errors import ConfigurationError
 from ..level import Level
 from ..logger import Logger
 from ._access import Access, Choice, level_of_status
-from ._calls import MARK, App, Connection, Receive, Request, Send
+from ._calls import MARK, App, Connection, Request
+from ._inside import Inside
 from ._trace import new_request_id as _new_request_id
 from .control import RequestControl
 
@@ -54,6 +56,9 @@ class LoggingMiddleware:
       Secrets in them are redacted here, even if the pipeline does not redact.
     - `fields`: a function of the record's fields and the ASGI scope, which returns the fields to
       log; None for no record. What the message tells stays. If it fails, all are logged.
+    - `shutdown_timeout`: the most seconds that the app's shutdown waits for calls that are not
+      over, such as background tasks, so that their records are delivered. Most servers wait by
+      themselves; granian does not.
     - `control`: a `RequestControl`, by which requests that are trusted choose how they are logged.
 
     Around the whole app, it sees the response that the framework makes of an exception, too:
@@ -79,6 +84,7 @@ class LoggingMiddleware:
         headers: Iterable[str] = (),
         response_headers: Iterable[str] = (),
         fields: Choice | None = None,
+        shutdown_timeout: float = 5.0,
         control: RequestControl | None = None,
     ) -> None:
         if not isinstance(control, RequestControl | None):
@@ -96,15 +102,19 @@ class LoggingMiddleware:
             response_headers=response_headers,
             fields=fields,
         )
+        self._inside = Inside(shutdown_timeout, self._access.errors)
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Run the app for one request, websocket or lifespan."""
         kind = scope["type"]
+        if kind == "lifespan":
+            receive = self._inside.before_shutdown(receive)
         if kind not in _CALLS or MARK in scope:
             await self.app(scope, receive, send)
             return
         call = _CALLS[kind](self._access, scope, receive, send)
         call.begin()
+        self._inside.enter(call)
         try:
             if self._control is not None:
                 await self._control.apply_to(call)
@@ -112,7 +122,10 @@ class LoggingMiddleware:
         except BaseException as error:
             call.end(error)
             raise
-        call.end(None)
+        else:
+            call.end(None)
+        finally:
+            self._inside.leave(call)
 
 
 _CALLS: dict[str, type[Request | Connection]] = {"http": Request, "websocket": Connection}
@@ -132,10 +145,13 @@ def lifespan(
     Raises:
         ConfigurationError: what is given is no pipeline and makes none.
     """
-    if not isinstance(pipeline, Pipeline) and not callable(pipeline):
+    if not isinstance(pipeline, Pipeline) and (
+        not callable(pipeline) or iscoroutinefunction(pipeline)
+    ):
         raise ConfigurationError.of("lifespan.pipeline", pipeline, "a Pipeline, or what makes one")
-    if own is not None and not callable(own):
-        raise ConfigurationError.of("lifespan.own", own, "an app's lifespan, or None")
+    if own is not None and (not callable(own) or isasyncgenfunction(own)):
+        accepted = "an app's lifespan, made with contextlib.asynccontextmanager, or None"
+        raise ConfigurationError.of("lifespan.own", own, accepted)
 
     @asynccontextmanager
     async def run(app: Any) -> AsyncIterator[Any]:

@@ -17,6 +17,7 @@ from .rate_limit import RateLimit
 from .redact import Redact
 from .rename import Rename
 from .sample import Sample
+from .structlog import Structlog
 from .truncate import Truncate
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Redact",
     "Rename",
     "Sample",
+    "Structlog",
     "Truncate",
     "hostname",
     "process_id",

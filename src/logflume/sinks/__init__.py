@@ -14,9 +14,10 @@ from ..protocols import Sink
 from .callback import Callback
 from .console import Console
 from .file import File
+from .loguru import Loguru
 from .stdlib import Stdlib
 
-__all__ = ["Callback", "Console", "File", "Stdlib", "as_sink"]
+__all__ = ["Callback", "Console", "File", "Loguru", "Stdlib", "as_sink"]
 
 
 def as_sink(given: object, /, **options: Any) -> Sink:

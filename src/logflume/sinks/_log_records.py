@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import builtins
-import threading
 from typing import TYPE_CHECKING, Any
 
 from ..encoders._backtrace import backtrace
 from ..escape import escape
-from ..exception import ExceptionInfo
 from ..record import Record
+from ._stand_ins import stand_in
+from ._threads import Threads
 
 if TYPE_CHECKING:
     import logging
 
 __all__ = ["LogRecords"]
-
-_MOST_KEPT = 1_024
 
 
 class LogRecords:
@@ -28,7 +25,7 @@ class LogRecords:
         self._class = logging.LogRecord
         self._escapes = escape
         self._reserved = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
-        self._threads: dict[str, int] = {}
+        self._threads = Threads()
 
     def made_from(self, record: Record) -> logging.LogRecord:
         """Return a LogRecord that says what this record says."""
@@ -50,11 +47,12 @@ class LogRecords:
         made.msecs = float(record.time_ns // 1_000_000 % 1_000)
         made.relativeCreated = made.created * 1e3 - started
         made.threadName = shown(record.thread)
-        made.thread = self._ident_of(record.thread)
+        made.thread = self._threads.ident_of(record.thread)
         own["taskName"] = record.task and shown(record.task)
         if record.exception is not None:
             made.exc_text = "\n".join(backtrace(record.exception, form=shown))
-            made.exc_info = _exc_info(record.exception, shown(record.exception.message))
+            error = stand_in(record.exception, shown)
+            made.exc_info = type(error), error, error.__traceback__
         self._add_fields(record, made)
         return made
 
@@ -87,44 +85,3 @@ class LogRecords:
 
     def _shown(self, text: str) -> str:
         return escape(text) if self._escapes else text
-
-    def _ident_of(self, name: str) -> int:
-        """Return the number of a thread that runs under this name; 0 if it does no longer."""
-        ident = self._threads.get(name)
-        if ident is None:
-            if len(self._threads) >= _MOST_KEPT:
-                self._threads.clear()
-            self._threads |= {thread.name: thread.ident or 0 for thread in threading.enumerate()}
-            ident = self._threads.setdefault(name, 0)
-        return ident
-
-
-_stand_ins: dict[str, type[Exception]] = {}
-
-
-def _exc_info(info: ExceptionInfo, message: str) -> tuple[type[Exception], Exception, None]:
-    """Return what looks like the exception: the exception itself stayed where it was raised."""
-    kind = _stand_ins.get(info.type)
-    if kind is None:
-        if len(_stand_ins) >= _MOST_KEPT:
-            _stand_ins.clear()
-        module, _, name = info.type.rpartition(".")
-        kind = _stand_ins[info.type] = type(
-            name,
-            (_base_of(info.type),),
-            {"__module__": module or "builtins", "__str__": _message_of},
-        )
-    error = kind.__new__(kind, message)
-    error.args = (message,)
-    return kind, error, None
-
-
-def _base_of(name: str) -> type[Exception]:
-    found: Any = getattr(builtins, name, None)
-    if isinstance(found, type) and issubclass(found, Exception):
-        return Exception if issubclass(found, ExceptionGroup) else found  # made of members only
-    return Exception
-
-
-def _message_of(self: Exception) -> str:
-    return str(self.args[0])

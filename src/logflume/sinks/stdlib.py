@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Sequence
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from ..engine.backend import Worker
 from ..engine.batch import Batch
 from ..errors import ConfigurationError
 from ..protocols import SinkBatch
 from ..record import Record
 from ._log_records import LogRecords
+from ._one_by_one import OneByOne, as_exception
+from ._spans import in_span_of
 
 if TYPE_CHECKING:
     import logging
 
 __all__ = ["Stdlib"]
-
-HOP = 0.05
-"""Seconds that the worker thread goes on with a batch before it reports what it has done."""
 
 
 class Stdlib:
@@ -32,8 +28,9 @@ class Stdlib:
     knows. Fields are attributes, as with `extra`; those named like one of a LogRecord's own get a
     `_` behind their name. The message, also of records whose values were redacted, is the record's;
     `msg` and `args` are template and arguments where `%` makes the message of them. An exception is
-    there as text (`exc_text`) and as an `exc_info` of its type and message without a traceback,
-    whose class is a stand-in.
+    there as text (`exc_text`) and as an `exc_info` whose class is a stand-in, and whose traceback
+    has no variables. A record that has a trace and span id (`processors.Otel`) is handed over in
+    that span: handlers of OpenTelemetry find it as the current one.
 
         Pipeline(sinks.Stdlib(logging.handlers.SysLogHandler("/dev/log")))
 
@@ -70,7 +67,7 @@ class Stdlib:
         self._handler = handler
         self._close = close
         self._records = LogRecords(escape=escape)
-        self._worker: Worker | None = None
+        self._thread = OneByOne(f"logflume {self.name}", self._give)
         self._ident = 0
         self._failure: BaseException | None = None
         self._handle_error: Any = None
@@ -78,62 +75,37 @@ class Stdlib:
 
     async def open(self) -> None:
         """Start the worker thread, and hear of the handler's failures."""
-        self._worker = self._new_worker()
+        self._thread.start()
         if self._handler.handleError != self._on_error:  # after a fork, it is opened again
             self._handle_error = self._handler.handleError
             vars(self._handler)["handleError"] = self._on_error
 
     async def send(self, batch: SinkBatch, /) -> None:
         """Hand over each record; raises what the handler fails with."""
-        assert self._worker is not None
-        at = 0
-        while at < len(batch):
-            try:
-                done, failure = await self._worker.run(self._hand_over, batch.records, at)
-            except BaseException:
-                self._worker.shutdown()
-                self._worker = self._new_worker()
-                raise
-            if done:
-                batch.advance(done)
-            if failure is not None:
-                raise failure
-            at += done
+        await self._thread.send(batch)
 
     async def aclose(self) -> None:
         """Flush the handler, and close it unless it is to stay open."""
-        if self._worker is None:
-            return
         try:
-            await self._worker.run(self._end)
+            await self._thread.end(self._end)
         finally:
-            self._worker.shutdown()
             if self._handler.handleError == self._on_error:
                 vars(self._handler).pop("handleError")
                 if self._handler.handleError != self._handle_error:  # it had one of its own
                     vars(self._handler)["handleError"] = self._handle_error
 
-    def _new_worker(self) -> Worker:
-        return Worker(f"logflume {self.name}")
-
-    def _hand_over(self, records: Sequence[Record], at: int) -> tuple[int, Exception | None]:
-        """Hand over some records: how many went well, and what stopped it."""
+    def _give(self, record: Record) -> Exception | None:
+        """Hand over a record: what the handler failed with, if it did."""
+        if record.level.no < self._handler.level:
+            return None
         self._ident = get_ident()
-        until = time.monotonic() + HOP
-        done = 0
-        for record in records[at:]:
-            if record.level.no >= self._handler.level:
-                self._failure = None
-                try:
-                    self._handler.handle(self._records.made_from(record))
-                except BaseException as error:  # `sys.exit()` ends no more than its own call
-                    self._failure = error
-                if self._failure is not None:
-                    return done, _as_exception(self._failure)
-            done += 1
-            if time.monotonic() > until:
-                break
-        return done, None
+        self._failure = None
+        try:
+            with in_span_of(record):
+                self._handler.handle(self._records.made_from(record))
+        except BaseException as error:
+            self._failure = error
+        return None if self._failure is None else as_exception(self._failure, "handler")
 
     def _on_error(self, given: logging.LogRecord) -> None:
         """Keep what the handler failed with; that of other users of it goes where it went."""
@@ -147,11 +119,3 @@ class Stdlib:
         self._handler.flush()
         if self._close:
             self._handler.close()
-
-
-def _as_exception(error: BaseException) -> Exception:
-    if isinstance(error, Exception):
-        return error
-    failure = RuntimeError(f"handler raised {type(error).__name__}")
-    failure.__cause__ = error
-    return failure

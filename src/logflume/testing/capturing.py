@@ -27,10 +27,12 @@ from ..capture import DONE, Connection, intercept, threshold_here
 from ..engine import current
 from ..engine.backend import in_loop, whereabouts
 from ..engine.processing import PROCESSORS, REDACTION, Processing, stages_of
+from ..errors import ConfigurationError
 from ..lazy import abandon_lazy, is_unsettled, settle_lazy
 from ..level import TRACE, Level, Thresholds, parse_level
 from ..protocols import Processor
 from ..record import Record
+from ._forks import renew_in_children
 from .clock import ManualClock
 from .logs import Logs
 
@@ -70,7 +72,7 @@ def capture(
     Captures may be nested (the outer one has the records of the inner one, too) and opened in
     concurrent tasks and threads, each of which has its own. Loggers that are switched off by
     `logflume.disable` stay so. The result stays readable after the block. What child processes log
-    is not taken.
+    is not taken: those that are forked have a capture like it for themselves.
 
     Raises:
         ConfigurationError: a setting means nothing.
@@ -101,9 +103,15 @@ class _Block:
         self.within: tuple[_Block, ...] = ()
         self.home = -1
         """The thread that runs this block and nothing else, until it is over."""
+        if clock is not None and not callable(getattr(clock, "time_ns", None)):
+            raise ConfigurationError.of("capture.clock", clock, "a ManualClock, or None")
         self.clock = clock
         self._waits = any(map(_is_async, stages))
+        self._redacts = any([getattr(stage, "fail_closed", False) for stage in stages])
         self._late: deque[tuple[Record, list[Record]]] = deque()
+        renew_in_children(self)
+
+    def _renew(self) -> None:
         self._settling = False
         self._lock = threading.RLock()  # processors are called one at a time
 
@@ -141,23 +149,36 @@ class _Block:
         if record.level.no < least:
             return False
         slot: list[Record] = []
-        with self._lock:
-            late = is_unsettled(record) or not self._process_now(record, slot)
-            if late:
-                self._late.append((record, slot))
+        if self._passing(record):
+            slot.append(record)
+            late = False
+        else:
+            with self._lock:
+                late = is_unsettled(record) or not self._process_now(record, slot)
+                if late:
+                    self._late.append((record, slot))
         self.logs._put(slot)
         if late and not in_loop():
             anyio.run(self.settle_late)
             return False
         return late
 
+    def _passing(self, record: Record) -> bool:
+        """Whether no processor has a say in it. Those that are said by one mostly are: no lock is
+        taken for them, since their thread holds that of another capture, whose turn may be next."""
+        if is_unsettled(record):
+            return False
+        origins = record.origins
+        if self.processing is None or REDACTION in origins:
+            return True
+        return PROCESSORS in origins and not self._redacts
+
     def _process_now(self, record: Record, slot: list[Record]) -> bool:
         """Put what the processors make of a record into its slot, if they need not be awaited."""
-        if self.processing is None:
-            slot.append(record)
-        elif self._waits and _SAID_INSIDE.isdisjoint(record.origins):
+        assert self.processing is not None
+        if self._waits and _SAID_INSIDE.isdisjoint(record.origins):
             return False
-        elif self._waits:  # said by a processor, which would have to wait for itself
+        if self._waits:  # said by a processor, which would have to wait for itself
             slot.append(record)
         else:
             # In a context of its own, since it becomes the processors': what they log themselves
@@ -169,9 +190,11 @@ class _Block:
             slot += made
         return True
 
-    async def settle(self) -> bool:
-        """Await what is still to be awaited; whether there was anything."""
-        if self.pass_on:  # the pipeline has the same records, and settles them by itself
+    async def settle(self, sinks: bool) -> bool:
+        """Await what is still to be awaited; whether there was anything. With `sinks`, also until
+        those have what was passed on: they may log something, too."""
+        if self.pass_on and (sinks or self._late):
+            # The pipeline has the same records, and settles them by itself.
             await current.current_pipeline().flush()
         had = await self.settle_late()
         return await self._release() or had

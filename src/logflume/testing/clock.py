@@ -11,6 +11,7 @@ import anyio
 from ..engine.backend import running_loop
 from ..errors import ConfigurationError
 from ..setting import positive
+from ._forks import renew_in_children
 
 __all__ = ["ManualClock"]
 
@@ -48,6 +49,9 @@ class ManualClock:
         since = began - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
         self._start_ns = (since // datetime.timedelta(microseconds=1)) * 1_000
         self._passed_ns = 0
+        renew_in_children(self)
+
+    def _renew(self) -> None:
         self._lock = threading.Lock()
         self._sleepers: list[tuple[int, Callable[[], object]]] = []
 
@@ -85,7 +89,13 @@ class ManualClock:
         return len(self._sleepers)
 
     async def sleep(self, seconds: float) -> None:
-        """Wait until the clock was moved by so much; real time does not count."""
+        """Wait until the clock was moved by so much; real time does not count.
+
+        Raises:
+            ConfigurationError: these are no seconds.
+        """
+        if not (isinstance(seconds, int | float) and seconds <= 0):  # as any sleep: not at all
+            positive("ManualClock.sleep", seconds)
         event, here = anyio.Event(), running_loop()
         with self._lock:
             sleeper = (self._passed_ns + round(seconds * _NS), lambda: here.post(event.set))

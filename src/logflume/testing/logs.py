@@ -13,6 +13,7 @@ from ..errors import ConfigurationError, PipelineError
 from ..level import Level
 from ..record import Record
 from ..setting import positive
+from ._forks import renew_in_children
 from .match import Text, Wanted, line_of, nearest
 
 __all__ = ["Logs"]
@@ -43,9 +44,12 @@ class Logs(Sequence[Record]):
     def __init__(self) -> None:
         # Each call's own list: what becomes of a call may be known only later, in its place.
         self._slots: list[list[Record]] = []
+        self._settle: Callable[[bool], Awaitable[bool]] = _nothing_to_settle
+        renew_in_children(self)
+
+    def _renew(self) -> None:
         self._came = threading.Condition()
         self._wakes: list[Callable[[], object]] = []
-        self._settle: Callable[[], Awaitable[bool]] = _nothing_to_settle
 
     def _put(self, records: list[Record]) -> None:
         """Take what became of a call, from any thread; for the capture only."""
@@ -211,7 +215,10 @@ class Logs(Sequence[Record]):
                 here = running_loop()
                 with self._came:
                     self._wakes.append(lambda news=news, here=here: here.post(news.set))  # type: ignore[misc]
-                await self._settle()
+                # Looked at before as well: what is there need not wait for what is late.
+                if found := self._like(asked):
+                    return found[0]
+                await self._settle(False)
                 if found := self._like(asked):
                     return found[0]
                 await news.wait()
@@ -249,12 +256,12 @@ class Logs(Sequence[Record]):
             while True:
                 before = len(self._slots)
                 await anyio.wait_all_tasks_blocked()
-                if not await self._settle() and len(self._slots) == before:
+                if not await self._settle(True) and len(self._slots) == before:
                     return
         raise TimeoutError(f"not settled in {within:g} s; the last record: {str(self)[-500:]}")
 
 
-async def _nothing_to_settle() -> bool:
+async def _nothing_to_settle(sinks: bool) -> bool:
     return False
 
 

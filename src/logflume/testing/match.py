@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from ..errors import ConfigurationError
 from ..level import Level, parse_level
 from ..record import Record
-from ..snapshot import safe_repr, snapshot
+from ..snapshot import SCALARS, safe_repr, snapshot
 
 __all__ = ["Text", "Wanted", "line_of", "nearest"]
 
@@ -20,6 +20,8 @@ Text: TypeAlias = "str | re.Pattern[str] | Callable[[str], bool]"
 
 _MISSING: Any = object()
 _LONGEST = 120
+_PLAIN = (*SCALARS, list, tuple, dict)
+_KEPT = {"uuid", "fractions", "ipaddress"}  # whose classes pass as they are
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Wanted:
             isinstance(exception, type) and issubclass(exception, BaseException)
         ):
             raise ConfigurationError.of("exception", exception, "a class, its name, True or False")
+        if not (fields is None or isinstance(fields, Mapping)):
+            raise ConfigurationError.of("fields", fields, "a mapping of names to values")
         return cls(
             message,
             None if level is None else parse_level(level, "level"),
@@ -142,7 +146,8 @@ def _is(given: Any, wanted: Any) -> bool:
 
 def _fits(given: Any, wanted: Any) -> bool:
     if isinstance(wanted, type):
-        return isinstance(given, wanted)
+        # Or it was logged itself, and what the record has is its name.
+        return isinstance(given, wanted) or bool(given == snapshot(wanted))
     if isinstance(wanted, re.Pattern):
         return isinstance(given, str) and wanted.search(given) is not None
     if given is wanted or bool(given == wanted):
@@ -158,10 +163,19 @@ def _wish(wanted: Any) -> str:
     if isinstance(wanted, re.Pattern):
         return f"/{wanted.pattern}/"
     if isinstance(wanted, type):
-        return f"any {wanted.__name__}"
+        # Whoever asks for something else would look for the mistake in what was logged.
+        hint = "" if _may_be_in_a_record(wanted) else " (records have plain data of it)"
+        return f"any {wanted.__name__}{hint}"
     if callable(wanted) and hasattr(wanted, "__qualname__"):
         return f"what {wanted.__qualname__} takes"
     return _short(wanted)
+
+
+def _may_be_in_a_record(wanted: type) -> bool:
+    try:
+        return wanted.__module__ in _KEPT or any(issubclass(plain, wanted) for plain in _PLAIN)
+    except TypeError:  # a protocol that cannot be asked
+        return False
 
 
 def _short(value: Any) -> str:

@@ -16,7 +16,8 @@ import anyio
 from ..errors import Rejected, Retryable
 from ..protocols import SinkBatch
 from ..record import Record
-from ..setting import positive
+from ..setting import function, positive
+from ._forks import renew_in_children
 from .clock import ManualClock
 
 __all__ = [
@@ -49,10 +50,13 @@ class Collect:
         self.sends = 0
         self.opened = 0
         self.closed = 0
-        self._arrived = threading.Condition()
+        renew_in_children(self)
         self._news = anyio.Event()
         for attribute, value in attributes.items():
             setattr(self, attribute, value)
+
+    def _renew(self) -> None:
+        self._arrived = threading.Condition()
 
     async def open(self) -> None:
         """Count it."""
@@ -96,9 +100,11 @@ class Collect:
         Raises:
             TimeoutError: they did not, in so many seconds.
         """
-        with anyio.fail_after(seconds):
+        with anyio.move_on_after(seconds):
             while len(self.records) < count:
                 await self._news.wait()
+            return
+        raise TimeoutError(f"{self.name}: {len(self.records)} records came, not {count}")
 
     def wait(self, count: int, seconds: float = 10.0) -> None:
         """Block, in a thread without a loop, until this many records came.
@@ -196,6 +202,7 @@ class Flaky(Collect):
         **attributes: Any,
     ) -> None:
         super().__init__(name, **attributes)
+        positive("Flaky.times", times, zero=True, whole=True)
         self.times = times
         self.retry_after = retry_after
 
@@ -222,6 +229,7 @@ class Rejecting(Collect):
         **attributes: Any,
     ) -> None:
         super().__init__(name, **attributes)
+        function("Rejecting.refuses", refuses)
         self.refuses = refuses
         self.by_index = by_index
 

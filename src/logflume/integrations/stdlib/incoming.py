@@ -7,7 +7,6 @@ import re
 import time
 from _thread import get_ident
 from collections.abc import Mapping
-from types import CodeType
 from typing import Any
 
 from ...capture import surroundings
@@ -16,6 +15,7 @@ from ...exception import take_exception
 from ...level import INFO, MAX_NO, Level, parse_level
 from ...record import Extra, Record
 from ...snapshot import SCALARS, safe_str, snapshot, snapshot_args, type_name
+from .._incoming import code_at, time_ns_of
 
 __all__ = ["record_from", "rest_of"]
 
@@ -27,9 +27,6 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"asctime", "message", 
 _NAMES = re.compile(r"%\(([^()]*)\)")
 
 _levels: dict[tuple[Any, Any], Level] = {}
-_codes: dict[tuple[Any, Any, Any], CodeType] = {}
-
-_YEAR_10000 = 253_402_300_800
 
 
 def record_from(given: logging.LogRecord, logger: str, hidden: frozenset[str]) -> Record:
@@ -52,7 +49,7 @@ def record_from(given: logging.LogRecord, logger: str, hidden: frozenset[str]) -
         extra = extra or Extra()
         extra.exception = exception
     return Record(
-        _time_ns_of(given.created),
+        time_ns_of(given.created),
         level_of(given.levelno, given.levelname),
         template,
         args,
@@ -168,34 +165,3 @@ def level_of(number: Any, name: Any) -> Level:
         _levels.clear()
     _levels[number, name] = level
     return level
-
-
-def _anywhere() -> None:
-    """The code that those of records from `logging` are made of."""
-
-
-def code_at(path: Any, line: Any, function: Any) -> CodeType:
-    """Return a code object whose first instruction is at this place: one for each call site.
-
-    A LogRecord says where it was made, but not by which code. With this, its Record is like any
-    other, and encoders keep what belongs to its call site as they do for others.
-    """
-    key = (path, line, function)
-    code = _codes.get(key)
-    if code is None:
-        path, function = safe_str(path), safe_str(function)
-        try:
-            code = _anywhere.__code__.replace(
-                co_filename=path, co_name=function, co_qualname=function, co_firstlineno=line
-            )
-        except Exception:  # not a line that code could be in
-            code = _anywhere.__code__.replace(co_filename=path, co_name=function, co_firstlineno=0)
-        if len(_codes) >= _MOST_KEPT:
-            _codes.clear()
-        _codes[key] = code
-    return code
-
-
-def _time_ns_of(created: float) -> int:
-    """Return a time that a calendar has: of another one, when the record came is all there is."""
-    return round(created * 1e6) * 1_000 if 0 <= created < _YEAR_10000 else time.time_ns()

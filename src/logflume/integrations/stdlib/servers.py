@@ -25,7 +25,8 @@ def uvicorn_config(
         uvicorn.run(app, log_config=uvicorn_config())
 
     The program then needs no other configuration of `logging`; its Pipeline is opened in the
-    application's lifespan, and what comes before and after goes to the default pipeline.
+    application's lifespan, and what comes before and after goes to the default pipeline. SIGTERM,
+    if nobody else takes it, ends each of uvicorn's processes when its last lines are delivered.
 
     Args:
         level: that of the root logger; logflume's own levels decide about what is above.
@@ -39,6 +40,8 @@ def uvicorn_config(
     )
     # Here uvicorn writes whether to use colours; nothing else uses them.
     config["formatters"] = {"default": {}, "access": {}}
+    del config["handlers"]["logflume"]["class"]
+    config["handlers"]["logflume"]["()"] = f"{_HERE}.sigterm.parting_handler"
     return config
 
 
@@ -62,7 +65,8 @@ def gunicorn_config(
         logconfig_dict = gunicorn_config()  # in gunicorn.conf.py
 
     With `--preload` or without, with sync workers and uvicorn's: the arbiter logs to its default
-    pipeline, which begins anew in each worker after the fork.
+    pipeline, which begins anew in each worker after the fork. For the last lines of uvicorn's
+    workers, see `deliver_before_sigterm`.
     """
     return _config(level, exclude_loggers, ["gunicorn.error", "gunicorn.access"])
 

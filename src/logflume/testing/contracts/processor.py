@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
-import anyio
 import pytest
 
 from ...encoders import Json
@@ -15,33 +14,43 @@ from ...protocols import Processor
 from ...record import Record
 from ..made import record_of
 from ..odd import odd_records
-from ._shared import BACKENDS, fail_for, look
+from ._shared import BACKENDS, fail_for, look, run
 
 __all__ = ["ProcessorContract"]
 
 
 class ProcessorContract:
-    """What a pipeline expects of a processor. Say how to `make` one; it may be async."""
+    """What a pipeline expects of a processor. Say how to `make` one; it may be async.
+
+    The tests run on each loop that is installed. `within` is how many seconds each of them may
+    take there.
+    """
+
+    within: float = 10.0
 
     def make(self) -> Processor:
         """Return a processor that has seen nothing yet. Called on a running loop."""
         raise NotImplementedError(f"{type(self).__name__}.make: how is the processor made?")
 
     def _run(self, test: Callable[[], Awaitable[None]]) -> None:
-        anyio.run(test, **BACKENDS["asyncio"])
+        for backend in BACKENDS:
+            try:
+                run(backend, test, self.within)
+            except Exception as error:
+                error.add_note(f"(on {backend})")
+                raise
 
     def _check_each(self, check: Callable[[Record], Awaitable[None]]) -> None:
-        failed: dict[str, str] = {}
-
         async def test() -> None:
+            failed: dict[str, str] = {}
             for odd, record in odd_records().items():
                 try:
                     await check(record)
                 except Exception as error:
                     failed[odd] = f"{type(error).__name__}: {error}"
+            fail_for(failed)
 
         self._run(test)
-        fail_for(failed)
 
     def test_it_returns_records_and_changes_none(self) -> None:
         """A record, several or None, whatever is in it; changes are made in copies."""
@@ -71,7 +80,9 @@ class ProcessorContract:
             if not getattr(processor, "inline", False):
                 pytest.skip("it is not inline")
             result = processor(record_of("said"))
-            assert not inspect.isawaitable(result)
+            if inspect.iscoroutine(result):
+                result.close()
+            assert not inspect.isawaitable(result), "inline = True, and it is to be awaited"
 
         self._run(test)
 
@@ -86,7 +97,8 @@ class ProcessorContract:
                 if self.make().passes([record]):  # type: ignore[attr-defined]
                     before = look(record)
                     out = await out_of(self.make(), record)
-                    assert [look(it) for it in out] == [before], odd
+                    unchanged = [look(it) for it in out] == [before]
+                    assert unchanged, f"passes says that {odd!r} is left as it is; it is not"
 
         self._run(test)
 
@@ -107,9 +119,26 @@ class ProcessorContract:
             await out_of(processor, record_of("said"))
         due = processor.due()
         assert due is None or isinstance(due, int | float), f"due() gives {due!r}"
-        left = getattr(processor, how)()
-        assert all(isinstance(record, Record) for record in left or ())
+        leave = getattr(processor, how, None)
+        assert leave is not None, f"it has a due(), and no {how}()"
+        left = leave()
+        assert all(isinstance(it, Record) for it in left or ()), f"{how}() is to return Records"
         assert processor.due() is None, f"after {how}(), due() is to say None"
+
+    def test_a_span_is_two_numbers(self) -> None:
+        """`current_span`, if it has that, returns a trace id and a span id, or None."""
+
+        async def test() -> None:
+            current_span = getattr(self.make(), "current_span", None)
+            if current_span is None:
+                pytest.skip("it has no current_span")
+            match current_span():
+                case None | (int(), int()):
+                    pass
+                case other:
+                    raise AssertionError(f"current_span() gives {other!r}, not two ints or None")
+
+        self._run(test)
 
     def test_it_runs_in_a_pipeline(self) -> None:
         """Which fails for none of its records."""
@@ -126,7 +155,8 @@ class ProcessorContract:
                 for n in range(3):
                     await pipeline.door.asubmit(record_of("record {n}", n=n))
             assert pipeline.stats().door.balanced
-            assert not [it for it in taken if "logflume.failed_processor" in it["fields"]]
+            failed = [it for it in taken if "logflume.failed_processor" in it["fields"]]
+            assert not failed, "the pipeline went on without it: it failed"
 
         self._run(test)
 
@@ -138,7 +168,10 @@ async def out_of(processor: Processor, record: Record) -> list[Record]:
         result = await result
     if result is None:
         return []
-    records = [result] if isinstance(result, Record) else list(result)
+    if isinstance(result, Record):
+        return [result]
+    several = isinstance(result, Iterable) and not isinstance(result, Mapping | str | bytes)
+    records: list[Any] = list(result) if several else [result]
     for it in records:
         assert isinstance(it, Record), f"it returned {type(it).__name__}, not a Record"
     return records

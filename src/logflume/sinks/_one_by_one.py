@@ -1,0 +1,80 @@
+"""Records given one after the other to something that may block, in a thread of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from ..engine.backend import Worker
+from ..protocols import SinkBatch
+from ..record import Record
+
+__all__ = ["OneByOne", "as_exception"]
+
+HOP = 0.05
+"""Seconds that the worker thread goes on with a batch before it reports what it has done."""
+
+
+class OneByOne:
+    """Calls `give` for each record: it returns what it failed with, if it did, and never raises.
+
+    A call that is given up goes on, and the next records get another thread.
+    """
+
+    def __init__(self, name: str, give: Callable[[Record], Exception | None]) -> None:
+        self._name = name
+        self._give = give
+        self._worker: Worker | None = None
+
+    def start(self) -> None:
+        """Start the worker thread."""
+        self._worker = Worker(self._name)
+
+    async def send(self, batch: SinkBatch) -> None:
+        """Give all records; raises what one of them failed with."""
+        assert self._worker is not None
+        at = 0
+        while at < len(batch):
+            try:
+                done, failure = await self._worker.run(self._some, batch.records, at)
+            except BaseException:
+                self._worker.shutdown()
+                self.start()
+                raise
+            if done:
+                batch.advance(done)
+            if failure is not None:
+                raise failure
+            at += done
+
+    async def end(self, last: Callable[[], None] | None = None) -> None:
+        """Let the worker thread end after one more call; raises what that raises."""
+        if self._worker is None:
+            return
+        try:
+            if last is not None:
+                await self._worker.run(last)
+        finally:
+            self._worker.shutdown()
+
+    def _some(self, records: Sequence[Record], at: int) -> tuple[int, Exception | None]:
+        """Give some records: how many went well, and what stopped it."""
+        until = time.monotonic() + HOP
+        done = 0
+        for record in records[at:]:
+            failure = self._give(record)
+            if failure is not None:
+                return done, failure
+            done += 1
+            if time.monotonic() > until:
+                break
+        return done, None
+
+
+def as_exception(error: BaseException, raised_by: str) -> Exception:
+    """Return a failure as one that ends no more than its own call, also for `sys.exit()`."""
+    if isinstance(error, Exception):
+        return error
+    failure = RuntimeError(f"{raised_by} raised {type(error).__name__}")
+    failure.__cause__ = error
+    return failure

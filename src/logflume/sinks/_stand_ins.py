@@ -1,0 +1,85 @@
+"""What looks like an exception that was logged: the exception itself stayed where it was raised."""
+
+from __future__ import annotations
+
+import builtins
+import sys
+from collections.abc import Callable
+from types import FrameType, FunctionType, TracebackType
+from typing import Any, cast
+
+from ..exception import ExceptionInfo, Frame
+
+__all__ = ["stand_in"]
+
+_MOST_KEPT = 1_024
+
+_kinds: dict[tuple[str, bool], type[Exception]] = {}
+
+
+def stand_in(info: ExceptionInfo, shown: Callable[[str], str]) -> Exception:
+    """Return an exception of a class of the same name, with the same message, notes, cause,
+    context and members, and with a traceback through the same places, without variables.
+
+    All texts are as `shown` shows them.
+    """
+    members = [stand_in(member, shown) for member in info.group]
+    kind = _kind_of(info.type, bool(members))
+    message = shown(info.message)
+    error = kind.__new__(kind, message, members) if members else kind.__new__(kind, message)
+    error.args = (message,)
+    for note in info.notes:
+        error.add_note(shown(note))
+    if info.cause is not None:
+        error.__cause__ = stand_in(info.cause, shown)
+    elif info.context is not None:
+        error.__context__ = stand_in(info.context, shown)
+    error.__traceback__ = _traceback_of(info.frames, shown)
+    return error
+
+
+def _kind_of(name: str, is_group: bool) -> type[Exception]:
+    kind = _kinds.get((name, is_group))
+    if kind is None:
+        if len(_kinds) >= _MOST_KEPT:
+            _kinds.clear()
+        module, _, last = name.rpartition(".")
+        base = ExceptionGroup if is_group else _base_of(name)
+        kind = _kinds[name, is_group] = cast(
+            "type[Exception]",
+            type(last, (base,), {"__module__": module or "builtins", "__str__": _message_of}),
+        )
+    return kind
+
+
+def _base_of(name: str) -> type[Exception]:
+    found: Any = getattr(builtins, name, None)
+    if isinstance(found, type) and issubclass(found, Exception):
+        return Exception if issubclass(found, ExceptionGroup) else found  # made of members only
+    return Exception
+
+
+def _message_of(self: Exception) -> str:
+    return str(self.args[0])
+
+
+def _frame() -> FrameType:
+    return sys._getframe()
+
+
+def _traceback_of(frames: list[Frame], shown: Callable[[str], str]) -> TracebackType | None:
+    """Return a traceback through these places: each frame is one of a function that was called
+    only to have it."""
+    traceback: TracebackType | None = None
+    for frame in reversed(frames):
+        line, function = max(frame.line, 1), shown(frame.function)
+        code = _frame.__code__.replace(
+            co_filename=shown(frame.file),
+            co_name=function.rpartition(".")[2],
+            co_qualname=function,
+            co_firstlineno=line,
+        )
+        made = FunctionType(code, {"sys": sys})()
+        # At no instruction: which part of the line was run is not known of this code.
+        traceback = TracebackType(traceback, made, -1, line)
+    return traceback
