@@ -15,7 +15,7 @@ from ..mask import Mask
 from ..secrets import Finder, Names
 from ..snapshot import snapshot_fields, type_name
 
-__all__ = ["HEADER", "Access", "Choice", "level_of_code", "level_of_status"]
+__all__ = ["HEADER", "Access", "Choice", "content_length", "level_of_code", "level_of_status"]
 
 Choice: TypeAlias = Callable[[dict[str, Any], dict[str, Any]], "dict[str, Any] | None"]
 """Called with the fields of an access record and the ASGI scope; returns the fields to log."""
@@ -38,6 +38,14 @@ def level_of_code(code: int) -> Level:
     if code == 1011:
         return ERROR
     return WARNING if code in (1002, 1003, 1007, 1008, 1009, 1010, 1014, 1015) else INFO
+
+
+def content_length(headers: Any) -> int:
+    """Return what a response says of its length; 0 if it says nothing."""
+    for name, value in headers:
+        if bytes(name).lower() == b"content-length" and len(value) < 20 and value.isdigit():
+            return int(value)
+    return 0
 
 
 class Access:

@@ -15,7 +15,7 @@ from ..context import context, traced
 from ..level import ERROR, INFO, WARNING, Level
 from ..scope import Scope, is_failure
 from ..snapshot import safe_str, type_name
-from ._access import Access, level_of_code
+from ._access import Access, content_length, level_of_code
 from ._route import RoutedScope
 from ._trace import new_request_id, request_id_from, span_from
 
@@ -306,7 +306,7 @@ class Request(Call):
         if self.asgi.get("method") == "HEAD":
             self.bytes_out = 0  # whatever the app gave, the server sends no body
         elif self.has_files and self.done_ns:
-            self.bytes_out = _content_length(self.response_headers) or self.bytes_out
+            self.bytes_out = content_length(self.response_headers) or self.bytes_out
         if status is None:
             return INFO, f"{self.title} {{outcome}}", "outcome"
         return self.access.level_of(status), f"{self.title} {{status}}", "status"
@@ -315,13 +315,6 @@ class Request(Call):
     def title(self) -> str:
         """Method and path."""
         return "{method} {path}" if self.asgi.get("method") is not None else "{path}"
-
-
-def _content_length(headers: Any) -> int:
-    for name, value in headers:
-        if bytes(name).lower() == b"content-length" and len(value) < 20 and value.isdigit():
-            return int(value)
-    return 0
 
 
 def _length_of_part(message: Message) -> int:
