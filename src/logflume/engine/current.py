@@ -27,7 +27,7 @@ from .processing import Processing, redaction
 if TYPE_CHECKING:
     from .pipeline import Pipeline
 
-__all__ = ["closed", "current_pipeline", "opened", "set_default"]
+__all__ = ["closed", "current_pipeline", "opened", "set_default", "wait_until_up"]
 
 
 class _Elsewhere:
@@ -181,9 +181,9 @@ def _at_exit() -> None:
         _reconnect()
 
 
-def _before_fork() -> None:
-    """Let threads that are just starting come up: what they are importing would be half there in
-    the child, for ever."""
+def wait_until_up() -> None:
+    """Let threads that are just starting come up, before a fork: what they are importing would be
+    half there in the child, for ever."""
     for pipeline in _open.copy():
         pipeline.wait_until_up(5.0)
 
@@ -209,4 +209,4 @@ atexit.register(_at_exit)
 if hasattr(threading, "_register_atexit"):
     threading._register_atexit(_flush_threads)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
+    os.register_at_fork(before=wait_until_up, after_in_child=_after_fork)
