@@ -326,6 +326,33 @@ def test_a_fork_while_the_pipeline_starts_is_not_held_up(tmp_path: Any) -> None:
     assert sorted(line.split()[-1] for line in done.stderr.splitlines()) == ["child", "first"]
 
 
+def test_who_holds_the_lock_of_logging_may_log_while_pipelines_open(tmp_path: Any) -> None:
+    """As `dictConfig` does, for a warning: opening tells `logging` of levels, without a lock."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import faulthandler, logging, threading, time\n"
+        "faulthandler.dump_traceback_later(20, exit=True)\n"
+        "from logflume import Pipeline\n"
+        "from logflume.integrations.stdlib import capture\n"
+        "capture().install()\n"
+        "def opens():\n"
+        "    for _ in range(50):\n"
+        "        with Pipeline(): pass\n"
+        "thread = threading.Thread(target=opens)\n"
+        "thread.start()\n"
+        "while thread.is_alive():\n"
+        "    logging._lock.acquire()\n"
+        "    time.sleep(0.001)\n"
+        "    logging.warning('inside')\n"
+        "    logging._lock.release()\n"
+        "    time.sleep(0.0005)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_excluded_loggers_stay_out(sink: Collect) -> None:
     """`exclude_loggers` holds for what hooks tell, too."""
     with capture(exclude_loggers=["noisy", "py.warnings"]), warnings.catch_warnings():
