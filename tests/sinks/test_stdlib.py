@@ -272,9 +272,32 @@ async def test_what_a_handler_logs_does_not_come_back_to_it() -> None:
     assert sorted(other.messages) == ["first", "from logflume", "from logging"]
 
 
+async def test_a_queue_that_leads_back_is_no_circle() -> None:
+    """What comes back by another thread goes to the other routes, once; pickled, it is like any."""
+    records = queue.Queue[Any]()
+    listener = logging.handlers.QueueListener(records, Handler())
+    listener.start()
+    other, queued = Collect("other"), logging.handlers.QueueHandler(records)
+    try:
+        async with Pipeline(Stdlib(queued), other) as pipeline:
+            log.info("first")
+            for _ in range(5):
+                await pipeline.flush()
+                await anyio.to_thread.run_sync(listener.stop)
+                listener.start()
+    finally:
+        with may_block():
+            listener.stop()
+    assert other.messages == ["first", "first"]
+    given = LogRecords(escape=True).made_from(record_of("said {n}", n=1))
+    again = pickle.loads(pickle.dumps(given))
+    assert (type(again), again.n) == (logging.LogRecord, 1)
+
+
 def test_only_handlers_are_taken() -> None:
     """A class, a logger and logflume's own handler are refused by name."""
-    wrong: list[Any] = [logging.StreamHandler, logging.getLogger("x"), None, Handler()]
+    ours = type("Ours", (Handler,), {"__module__": "app"})
+    wrong: list[Any] = [logging.StreamHandler, logging.getLogger("x"), None, Handler(), ours()]
     for given in wrong:
         with pytest.raises(ConfigurationError, match=r"Stdlib\.handler: got .*; accepted: "):
             Stdlib(given)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
+from ..context import Inside, get_context
 from ..engine.backend import Worker
 from ..engine.batch import Batch
 from ..errors import ConfigurationError
@@ -62,7 +63,7 @@ class Stdlib:
 
         if not isinstance(handler, logging.Handler):
             raise ConfigurationError.of("Stdlib.handler", handler, "a logging.Handler")
-        if type(handler).__module__.startswith("logflume."):
+        if any(kind.__module__.startswith("logflume.") for kind in type(handler).__mro__):
             accepted = "a handler that does not lead back to logflume"
             raise ConfigurationError.of("Stdlib.handler", handler, accepted)
         self.name = handler.name or type(handler).__name__
@@ -119,6 +120,8 @@ class Stdlib:
     def _hand_over(self, records: Sequence[Record], at: int) -> tuple[int, Exception | None]:
         """Hand over some records: how many went well, and what stopped it."""
         self._ident = get_ident()
+        here = get_context()
+        self._records.origins = here.origins if isinstance(here, Inside) else frozenset()
         until = time.monotonic() + HOP
         done = 0
         for record in records[at:]:

@@ -47,6 +47,10 @@ def record_from(given: logging.LogRecord, logger: str, hidden: frozenset[str]) -
     else:
         args = snapshot_args(raw)
     context, extra = surroundings()
+    origins = getattr(given, "logflume_origins", None)  # of a sink's, by way of a queue, say
+    if type(origins) is frozenset and origins:
+        extra = extra or Extra()
+        extra.origins |= origins
     exception = take_exception(given.exc_info) if given.exc_info else None
     if exception is not None:
         extra = extra or Extra()
