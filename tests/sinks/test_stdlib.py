@@ -228,6 +228,35 @@ async def test_what_a_handler_fails_with_counts(capsys: pytest.CaptureFixture[st
     assert "handleError" not in vars(keep)
 
 
+async def test_a_handler_that_hangs_takes_few_threads() -> None:
+    """Each record that takes too long is lost by itself; there is no thread for each of them."""
+    hung = threading.Event()
+    keep = Keep()
+
+    def emit(record: logging.LogRecord) -> None:
+        hung.wait()
+        keep.texts.append(record.getMessage())
+
+    keep.createLock = lambda: None  # type: ignore[method-assign]
+    keep.lock, vars(keep)["emit"] = None, emit
+    route = Route(Stdlib(keep), timeout=0.1, retry=Retry(attempts=1))
+    async with Pipeline(route) as pipeline:
+        for n in range(7):
+            log.info("{n}", n=n)
+        with anyio.fail_after(20):
+            while sum(pipeline.stats().routes["Keep"].dropped.values()) < 7:
+                await anyio.sleep(0.05)
+        named = [t for t in threading.enumerate() if t.name.startswith("logflume Keep")]
+        assert len(named) <= 5  # on trio they are called otherwise
+        hung.set()
+        with anyio.fail_after(20):
+            while len(keep.texts) < 4:
+                await anyio.sleep(0.05)
+        log.info("again")
+    assert sorted(text for text in keep.texts if len(text) == 1) == ["0", "1", "2", "3"]
+    assert keep.texts[-1] == "again"
+
+
 async def test_failures_of_others_uses_of_a_handler_go_their_way() -> None:
     """`handleError` is watched in our thread only."""
     heard: list[str] = []

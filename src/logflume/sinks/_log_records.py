@@ -116,6 +116,7 @@ def _class_of_ours() -> Any:
         """
 
         __slots__ = ("logflume_origins",)
+        logflume_origins: frozenset[str]
 
         def __copy__(self) -> Any:
             copied: Any = LogRecord.__new__(LogRecord)

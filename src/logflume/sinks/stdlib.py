@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
+import anyio
+
 from ..context import Inside, get_context
 from ..engine.backend import Worker
 from ..engine.batch import Batch
@@ -23,6 +25,11 @@ __all__ = ["Stdlib"]
 
 HOP = 0.05
 """Seconds that the worker thread goes on with a batch before it reports what it has done."""
+
+MOST_CALLS = 4
+"""How many calls that nobody waits for any more may go on, each in a thread, before the next."""
+
+PAUSE = 0.05
 
 
 class Stdlib:
@@ -40,7 +47,8 @@ class Stdlib:
 
     What the handler raises, or would print to stderr (`handleError`), counts as a failure of that
     record alone; so does a call that takes longer than the route's `timeout`: it goes on, and the
-    next records get another thread. Some handlers say nothing of their failures: `SocketHandler`
+    next records get another thread, until four such calls go on; then they wait for one of them to
+    end. Some handlers say nothing of their failures: `SocketHandler`
     tries again later, `QueueHandler` and `MemoryHandler` are done when they have kept a record.
 
     Args:
@@ -73,6 +81,7 @@ class Stdlib:
         self._records = LogRecords(escape=escape)
         self._worker: Worker | None = None
         self._ident = 0
+        self._calls: set[object] = set()
         self._failure: BaseException | None = None
         self._handle_error: Any = None
         self._does_more = type(handler).handleError is not logging.Handler.handleError
@@ -80,6 +89,7 @@ class Stdlib:
     async def open(self) -> None:
         """Start the worker thread, and hear of the handler's failures."""
         self._worker = self._new_worker()
+        self._calls.clear()
         if self._handler.handleError != self._on_error:  # after a fork, it is opened again
             self._handle_error = self._handler.handleError
             vars(self._handler)["handleError"] = self._on_error
@@ -89,6 +99,8 @@ class Stdlib:
         assert self._worker is not None
         at = 0
         while at < len(batch):
+            while len(self._calls) >= MOST_CALLS:  # noqa: ASYNC110 - an event of no loop
+                await anyio.sleep(PAUSE)
             try:
                 done, failure = await self._worker.run(self._hand_over, batch.records, at)
             except BaseException:
@@ -119,6 +131,13 @@ class Stdlib:
 
     def _hand_over(self, records: Sequence[Record], at: int) -> tuple[int, Exception | None]:
         """Hand over some records: how many went well, and what stopped it."""
+        self._calls.add(call := object())
+        try:
+            return self._handed_over(records, at)
+        finally:
+            self._calls.discard(call)
+
+    def _handed_over(self, records: Sequence[Record], at: int) -> tuple[int, Exception | None]:
         self._ident = get_ident()
         here = get_context()
         self._records.origins = here.origins if isinstance(here, Inside) else frozenset()
