@@ -39,7 +39,8 @@ class capture:  # noqa: N801 - reads as a statement: `with capture(): ...`
             with capture():
                 await serve()
 
-    Leaving the block puts everything back, except what somebody else changed meanwhile. For a
+    Leaving the block puts everything back, except what somebody else changed meanwhile. Blocks may
+    be nested, and left in any order: what is logged comes once, to the innermost. For a
     whole program, `install()` it once, and never `undo()` it: then it sees the exception that ends
     the program, too. Loggers that a framework sets up afterwards, so that they do not propagate,
     are not seen before `install()` is called again.
