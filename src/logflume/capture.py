@@ -24,7 +24,7 @@ from . import level as levels
 from .context import get_context as get_plain_context
 from .exception import take_exception
 from .lazy import call_lazy, settle_lazy
-from .level import Level, Thresholds
+from .level import Level, Thresholds, Watchers
 from .record import Extra, Record
 from .snapshot import SCALARS, safe_str, snapshot_args, snapshot_fields, type_name
 
@@ -46,6 +46,7 @@ __all__ = [
     "submit_at_once",
     "surroundings",
     "switch",
+    "tell_watchers",
     "watch_levels",
 ]
 
@@ -130,7 +131,8 @@ def intercept(interceptor: Callable[[Connection], Connection] | None) -> None:
 
     Asked at once and again at each `connect` for what loggers are to see instead. So a test keeps
     hold of the records while pipelines are opened and closed. Neither this nor `connect` takes a
-    lock: both are called under that of `engine.current`.
+    lock, as `connect` is called under that of `engine.current`; nor does it tell those that watch
+    levels, which may take locks: see `tell_watchers`.
     """
     global _interceptor
     _interceptor = interceptor
@@ -145,7 +147,7 @@ def _switch_over() -> None:
     _whereabouts = seen.whereabouts
     _thresholds = seen.thresholds
     _intake = seen.intake
-    refresh_thresholds()
+    _refresh_sources()
 
 
 def _context_with(current_span: CurrentSpan) -> Callable[[], Any]:
@@ -176,14 +178,18 @@ def _unfold(found: Any) -> tuple[dict[str, Any], Extra]:
 
 
 def refresh_thresholds() -> None:
-    """Bring all loggers to the levels of the current thresholds."""
+    """Bring all loggers, and those that watch, to the levels of the current thresholds."""
+    _refresh_sources()
+    tell_watchers()
+
+
+def _refresh_sources() -> None:
     for source in list(_sources.values()):
         source.threshold = _threshold_of(source.name)
-    for changed in _watchers.copy():
-        changed(_thresholds)
 
 
-_watchers: list[Callable[[Thresholds], None]] = []
+_watchers = Watchers(lambda: _thresholds)
+tell_watchers = _watchers.tell
 
 
 def watch_levels(changed: Callable[[Thresholds], None]) -> Callable[[], None]:
@@ -191,9 +197,7 @@ def watch_levels(changed: Callable[[Thresholds], None]) -> Callable[[], None]:
 
     It is called in the thread that changes them, and must not raise.
     """
-    _watchers.append(changed)
-    changed(_thresholds)
-    return lambda: _watchers.remove(changed)
+    return _watchers.add(changed)
 
 
 _switches: dict[str, bool] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -242,3 +242,30 @@ class Thresholds:
                 return level.no
             name = name.rpartition(".")[0]
         return self.root.no
+
+
+class Watchers:
+    """Those that are told what the thresholds are, whenever they may have changed."""
+
+    def __init__(self, thresholds: Callable[[], Thresholds]) -> None:
+        self._thresholds = thresholds
+        self._watchers: list[Callable[[Thresholds], None]] = []
+        self._latest = object()
+
+    def add(self, watcher: Callable[[Thresholds], None]) -> Callable[[], None]:
+        """Tell one more, now and later; return how to stop that."""
+        self._watchers.append(watcher)
+        watcher(self._thresholds())
+        return lambda: self._watchers.remove(watcher)
+
+    def tell(self) -> None:
+        """Tell them all, in this thread, which must hold no lock: they may take some.
+
+        Threads that do so at once may overtake each other: who is overtaken says it again.
+        """
+        self._latest = object()
+        said: object = None
+        while said is not self._latest:
+            said = self._latest
+            for watcher in self._watchers.copy():
+                watcher(self._thresholds())

@@ -8,12 +8,17 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from ...capture import Source, source_of, submit, surroundings
+from ...engine.backend import load_asyncio
 from ...errors import ConfigurationError
 from ...level import INFO, parse_level
 from ...snapshot import type_name
 from .incoming import record_from, rest_of
 
 __all__ = ["Handler"]
+
+# Here, where the lock of `logging` is hardly ever held: with the first record, it may be, and
+# another thread that is importing asyncio waits for it, to make its logger.
+load_asyncio()
 
 _MOST_KEPT = 4_096
 _MOST_NESTED = 4
