@@ -31,7 +31,7 @@ from .lazy import call_lazy, settle_lazy
 from .level import Level, Thresholds
 from .record import Extra, Record
 from .snapshot import SCALARS, safe_str, snapshot_args, snapshot_fields, type_name
-from .source import Source, on_lowered, tell_watchers, use_thresholds
+from .source import Source, on_lowered, use_thresholds
 
 if TYPE_CHECKING:
     from .protocols import Intake
@@ -119,7 +119,8 @@ def intercept(interceptor: Callable[[Connection], Connection] | None) -> None:
 
     Asked at once and again at each `connect` for what loggers are to see instead. So a test keeps
     hold of the records while pipelines are opened and closed. Neither this nor `connect` takes a
-    lock: both are called under that of `engine.current`.
+    lock, as `connect` is called under that of `engine.current`; nor does it tell those that watch
+    levels, which may take locks: see `source.tell_watchers`.
     """
     global _interceptor
     _interceptor = interceptor
@@ -135,7 +136,6 @@ def _switch_over() -> None:
     _whereabouts = seen.whereabouts
     _intake = seen.intake
     use_thresholds(seen.thresholds)
-    tell_watchers()
 
 
 def _look(on: bool) -> None:

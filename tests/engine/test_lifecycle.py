@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
@@ -589,3 +590,25 @@ def test_a_forked_process_of_multiprocessing_delivers() -> None:
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("child") == 1
     assert done.stderr.count("parent") == 1
+
+
+def test_records_logged_at_the_end_of_the_stack_hold_up_no_others() -> None:
+    """A RecursionError where the pump is woken leaves it to the next record to do so."""
+    import sys
+
+    from logflume import Pipeline, get_logger
+
+    log = get_logger("tests.deep")
+
+    def deep(n: int) -> None:
+        if n:
+            deep(n - 1)
+        else:
+            log.info("edge")
+
+    with Pipeline(lambda record: None) as pipeline:
+        for left in range(1, 60):
+            with contextlib.suppress(RecursionError):
+                deep(sys.getrecursionlimit() - left)
+            log.info("next")
+            assert pipeline.complete(5).complete

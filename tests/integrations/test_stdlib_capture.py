@@ -89,7 +89,8 @@ def test_everything_is_put_back(sink: Collect) -> None:
     with capture():
         pipeline.set_level("other", "DEBUG")
         pipeline.set_level(None, "DEBUG")
-        assert [type(handler) for handler in root.handlers + server.handlers] == [Handler, Handler]
+        assert [type(logger.handlers[-1]) for logger in (root, server)] == [Handler, Handler]
+        assert stream not in root.handlers + server.handlers
         assert (root.level, server.level, logging.getLogger("other").level) == (10, 10, 10)
     assert state() == before
 
@@ -173,6 +174,183 @@ def test_it_can_take_over_again(sink: Collect) -> None:
     captured.undo()
     captured.undo()
     assert came(sink) == ["seen", "once"]
+
+
+def test_what_is_below_a_logger_named_comes_though_it_does_not_propagate(sink: Collect) -> None:
+    """As `uvicorn.access` of uvicorn's own configuration, which has a handler itself."""
+    access = logging.getLogger("uvicorn.access")
+    access.propagate = False
+    access.addHandler(logging.NullHandler())
+    with capture(loggers=["uvicorn"]):
+        access.error("access")
+        logging.getLogger("uvicorn.error").error("error")
+    assert came(sink) == ["access", "error"]
+
+
+def test_levels_of_loggers_that_are_not_routed_stay(sink: Collect) -> None:
+    """With `loggers`, what goes to handlers of others is none of logflume's business."""
+    pipeline: Pipeline = sink.pipeline  # type: ignore[attr-defined]
+    with capture(loggers=["uvicorn"]):
+        pipeline.set_level("app", "ERROR")
+        pipeline.set_level("uvicorn.access", "ERROR")
+        assert logging.getLogger("app").level == logging.NOTSET
+        assert logging.getLogger("uvicorn.access").level == logging.ERROR
+
+
+def test_a_level_for_the_name_root_is_that_of_no_other(sink: Collect) -> None:
+    """In `logging`, all loggers inherit the root's level; in logflume, "root" is a name."""
+    pipeline: Pipeline = sink.pipeline  # type: ignore[attr-defined]
+    with capture():
+        pipeline.set_level("root", "ERROR")
+        logging.warning("no")
+        logging.getLogger("app").warning("yes")
+        pipeline.set_level("root", "DEBUG")
+        logging.debug("yes, too")
+        logging.getLogger("app").debug("no")
+    assert came(sink) == ["yes", "yes, too"]
+
+
+def hooks_now() -> list[Any]:
+    return [sys.excepthook, sys.unraisablehook, threading.excepthook, warnings.showwarning]
+
+
+def test_one_in_another_takes_over(sink: Collect) -> None:
+    """Records, warnings and exceptions come once, however many are entered."""
+    hooks, root = hooks_now(), logging.getLogger()
+    handlers = root.handlers[:]
+    with warnings.catch_warnings(), capture(exclude_loggers=["app"]):
+        warnings.simplefilter("always")
+        with capture(keep_handlers=True):
+            logging.getLogger("app").warning("logged")
+            warnings.warn("warned", stacklevel=1)
+            thread = threading.Thread(target=fails, name="t")
+            thread.start()
+            thread.join()
+        logging.getLogger("app").warning("no")
+        warnings.warn("warned again", stacklevel=1)
+        hooks[-1] = warnings.showwarning
+    assert came(sink) == ["logged", "warned", "Uncaught exception in thread t", "warned again"]
+    assert root.handlers == handlers
+    assert hooks_now()[:-1] == hooks[:-1]
+
+
+def test_they_can_be_left_in_any_order(sink: Collect) -> None:
+    """Each goes on until it is left itself, and what was there first is put back by the last."""
+    pipeline: Pipeline = sink.pipeline  # type: ignore[attr-defined]
+    hooks, root = hooks_now(), logging.getLogger()
+    handlers = root.handlers[:]
+    captures = [capture(), capture("WARNING"), capture()]
+    for captured in captures:
+        captured.install()
+    pipeline.set_level("app", "DEBUG")
+    for at in (1, 0, 2):
+        logging.info("info")
+        captures[at].undo()
+    logging.info("no")
+    assert came(sink) == ["info"] * 3
+    assert (root.handlers, root.level) == (handlers, logging.WARNING)
+    assert logging.getLogger("app").level == logging.NOTSET
+    assert hooks_now() == hooks
+
+
+def test_levels_that_changed_in_an_inner_one_hold_in_the_outer(sink: Collect) -> None:
+    """Leaving one brings the levels of the other, as they are then."""
+    pipeline: Pipeline = sink.pipeline  # type: ignore[attr-defined]
+    with capture():
+        with capture("ERROR"):
+            pipeline.set_level(None, "DEBUG")
+            logging.debug("no")
+        logging.debug("yes")
+    assert came(sink) == ["yes"]
+    assert logging.getLogger().level == logging.WARNING
+
+
+def test_it_comes_and_goes_while_others_log(sink: Collect) -> None:
+    """Each record comes to what is there or to what was there, and to one of them."""
+    own: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: own.append(record.getMessage())  # type: ignore[method-assign]
+    root = logging.getLogger()
+    root.addHandler(handler)
+    done = threading.Event()
+    said: list[str] = []
+
+    def talk() -> None:
+        while not done.is_set():
+            said.append(str(len(said)))
+            root.warning(said[-1])
+
+    thread = threading.Thread(target=talk)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        thread.start()
+        for _ in range(200):
+            with capture():
+                pass
+    finally:
+        sys.setswitchinterval(before)
+        done.set()
+        thread.join()
+    assert sorted(came(sink) + own, key=int) == said
+
+
+def test_pytest_s_caplog_goes_on(sink: Collect, caplog: pytest.LogCaptureFixture) -> None:
+    """A test of a program that captures sees what is logged in both places."""
+    with capture():
+        logging.warning("both")
+    assert came(sink) == caplog.messages == ["both"]
+
+
+def test_a_fork_while_the_pipeline_starts_is_not_held_up(tmp_path: Any) -> None:
+    """Also where logflume was imported before `logging`, which holds its lock for the fork."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import logflume, logging, os, time\n"
+        "from logflume.integrations.stdlib import capture\n"
+        "capture().install()\n"
+        "logging.warning('first')\n"
+        "started = time.monotonic()\n"
+        "if (child := os.fork()) == 0:\n"
+        "    logging.warning('child')\n"
+        "    logflume.log.complete()\n"
+        "    os._exit(0)\n"
+        "took = time.monotonic() - started\n"
+        "assert os.waitpid(child, 0)[1] == 0\n"
+        "assert took < 4, took\n"
+    )
+    done = subprocess.run(
+        [sys.executable, program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(line.split()[-1] for line in done.stderr.splitlines()) == ["child", "first"]
+
+
+def test_who_holds_the_lock_of_logging_may_log_while_pipelines_open(tmp_path: Any) -> None:
+    """As `dictConfig` does, for a warning: opening tells `logging` of levels, without a lock."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import faulthandler, logging, threading, time\n"
+        "faulthandler.dump_traceback_later(20, exit=True)\n"
+        "from logflume import Pipeline\n"
+        "from logflume.integrations.stdlib import capture\n"
+        "capture().install()\n"
+        "def opens():\n"
+        "    for _ in range(50):\n"
+        "        with Pipeline(): pass\n"
+        "thread = threading.Thread(target=opens)\n"
+        "thread.start()\n"
+        "while thread.is_alive():\n"
+        "    logging._lock.acquire()\n"
+        "    time.sleep(0.001)\n"
+        "    logging.warning('inside')\n"
+        "    logging._lock.release()\n"
+        "    time.sleep(0.0005)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_excluded_loggers_stay_out(sink: Collect) -> None:

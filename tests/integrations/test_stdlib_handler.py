@@ -254,6 +254,25 @@ def test_colours_in_level_names_are_not_believed(taken: Taken) -> None:
     assert taken.last.level.name == "ERROR"
 
 
+def test_colours_that_a_program_gave_level_names_are_left_out(
+    given: logging.Logger, taken: Taken
+) -> None:
+    """As `addLevelName` gets them from many programs, for their own console."""
+    name = logging.getLevelName(33)
+    logging.addLevelName(33, "\x1b[1;31mLOUD\x1b[0m")
+    try:
+        given.log(33, "x")
+    finally:
+        logging.addLevelName(33, name)
+    assert (taken.last.level.name, taken.last.level.no) == ("LOUD", 33)
+
+
+def test_a_width_among_the_arguments_is_one(given: logging.Logger, taken: Taken) -> None:
+    """`%*d` is as in `logging`."""
+    given.info("%*d|%.*f", 5, 3, 1, 2.25)
+    assert taken.last.message == "    3|2.2"
+
+
 async def test_the_task_is_named(given: logging.Logger) -> None:
     """A record has the name of the task that logged it, on every backend and Python."""
     sink = Collect()

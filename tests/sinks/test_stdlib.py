@@ -257,6 +257,35 @@ async def test_what_a_handler_fails_with_counts(capsys: pytest.CaptureFixture[st
     assert "handleError" not in vars(keep)
 
 
+async def test_a_handler_that_hangs_takes_few_threads() -> None:
+    """Each record that takes too long is lost by itself; there is no thread for each of them."""
+    hung = threading.Event()
+    keep = Keep()
+
+    def emit(record: logging.LogRecord) -> None:
+        hung.wait()
+        keep.texts.append(record.getMessage())
+
+    keep.createLock = lambda: None  # type: ignore[method-assign]
+    keep.lock, vars(keep)["emit"] = None, emit
+    route = Route(Stdlib(keep), timeout=0.1, retry=Retry(attempts=1))
+    async with Pipeline(route) as pipeline:
+        for n in range(7):
+            log.info("{n}", n=n)
+        with anyio.fail_after(20):
+            while sum(pipeline.stats().routes["Keep"].dropped.values()) < 7:
+                await anyio.sleep(0.05)
+        named = [t for t in threading.enumerate() if t.name.startswith("logflume Keep")]
+        assert len(named) <= 5  # on trio they are called otherwise
+        hung.set()
+        with anyio.fail_after(20):
+            while len(keep.texts) < 4:
+                await anyio.sleep(0.05)
+        log.info("again")
+    assert sorted(text for text in keep.texts if len(text) == 1) == ["0", "1", "2", "3"]
+    assert keep.texts[-1] == "again"
+
+
 async def test_failures_of_others_uses_of_a_handler_go_their_way() -> None:
     """`handleError` is watched in our thread only."""
     heard: list[str] = []
@@ -301,9 +330,32 @@ async def test_what_a_handler_logs_does_not_come_back_to_it() -> None:
     assert sorted(other.messages) == ["first", "from logflume", "from logging"]
 
 
+async def test_a_queue_that_leads_back_is_no_circle() -> None:
+    """What comes back by another thread goes to the other routes, once; pickled, it is like any."""
+    records = queue.Queue[Any]()
+    listener = logging.handlers.QueueListener(records, Handler())
+    listener.start()
+    other, queued = Collect("other"), logging.handlers.QueueHandler(records)
+    try:
+        async with Pipeline(Stdlib(queued), other) as pipeline:
+            log.info("first")
+            for _ in range(5):
+                await pipeline.flush()
+                await anyio.to_thread.run_sync(listener.stop)
+                listener.start()
+    finally:
+        with may_block():
+            listener.stop()
+    assert other.messages == ["first", "first"]
+    given = LogRecords(escape=True).made_from(record_of("said {n}", n=1))
+    again = pickle.loads(pickle.dumps(given))
+    assert (type(again), again.n) == (logging.LogRecord, 1)
+
+
 def test_only_handlers_are_taken() -> None:
     """A class, a logger and logflume's own handler are refused by name."""
-    wrong: list[Any] = [logging.StreamHandler, logging.getLogger("x"), None, Handler()]
+    ours = type("Ours", (Handler,), {"__module__": "app"})
+    wrong: list[Any] = [logging.StreamHandler, logging.getLogger("x"), None, Handler(), ours()]
     for given in wrong:
         with pytest.raises(ConfigurationError, match=r"Stdlib\.handler: got .*; accepted: "):
             Stdlib(given)

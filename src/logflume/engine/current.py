@@ -21,13 +21,14 @@ from ..capture import DONE, connect
 from ..logger import control
 from ..protocols import Encoder
 from ..record import Record
-from .backend import in_loop, whereabouts
+from ..source import tell_watchers
+from .backend import in_loop, load_asyncio, whereabouts
 from .processing import Processing, redaction
 
 if TYPE_CHECKING:
     from .pipeline import Pipeline
 
-__all__ = ["closed", "current_pipeline", "opened", "set_default"]
+__all__ = ["closed", "current_pipeline", "opened", "set_default", "wait_until_up"]
 
 
 class _Elsewhere:
@@ -84,6 +85,7 @@ class _Starter(_Elsewhere):
         return started.door.asubmit_from_afar(record)
 
     def _start(self) -> Pipeline | None:
+        load_asyncio()  # not under the lock: other imports may log, or wait for who does
         with _lock:
             pipeline = self._pipeline()
             try:
@@ -103,7 +105,37 @@ def write_now(record: Record) -> None:
         pass
 
 
-_lock = threading.RLock()
+class _Lock:
+    """A lock for the thread that changes what is current, as often as it likes.
+
+    Those that watch levels hear of it when the thread holds this no more: they take locks of their
+    own, and who holds one of these may be waiting for this one, to log.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._is_news = False
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self._depth += 1
+
+    def __exit__(self, *exc: object) -> None:
+        self._depth -= 1
+        is_over = self._is_news and not self._depth
+        if is_over:
+            self._is_news = False
+        self._lock.release()
+        if is_over:
+            tell_watchers()
+
+    def tell_later(self) -> None:
+        """Let the watchers hear of it when this is held no more."""
+        self._is_news = True
+
+
+_lock = _Lock()
 _open: list[Pipeline] = []
 _default: Pipeline | None = None
 _make_default: Callable[[], Pipeline]
@@ -153,12 +185,14 @@ def closed(pipeline: Pipeline) -> None:
 
 
 def _reconnect() -> None:
-    if _ended:
-        connect(_Elsewhere(), current_pipeline().thresholds, whereabouts)
-        return
-    pipeline = current_pipeline()
-    intake = _Starter(current_pipeline) if pipeline.is_dormant else pipeline.door
-    connect(intake, pipeline.thresholds, whereabouts, pipeline.current_span)
+    with _lock:
+        _lock.tell_later()
+        pipeline = current_pipeline()
+        if _ended:
+            connect(_Elsewhere(), pipeline.thresholds, whereabouts)
+            return
+        intake = _Starter(current_pipeline) if pipeline.is_dormant else pipeline.door
+        connect(intake, pipeline.thresholds, whereabouts, pipeline.current_span)
 
 
 def _flush_threads() -> None:
@@ -181,9 +215,9 @@ def _at_exit() -> None:
         _reconnect()
 
 
-def _before_fork() -> None:
-    """Let threads that are just starting come up: what they are importing would be half there in
-    the child, for ever."""
+def wait_until_up() -> None:
+    """Let threads that are just starting come up, before a fork: what they are importing would be
+    half there in the child, for ever."""
     for pipeline in _open.copy():
         pipeline.wait_until_up(5.0)
 
@@ -195,7 +229,7 @@ def _after_fork() -> None:
     is something to log. One whose loop was the program's own stays behind with the parent.
     """
     global _lock
-    _lock = threading.RLock()
+    _lock = _Lock()
     for pipeline in list(_open):
         if pipeline.runs_in_thread:
             pipeline.restart_after_fork()
@@ -209,4 +243,4 @@ atexit.register(_at_exit)
 if hasattr(threading, "_register_atexit"):
     threading._register_atexit(_flush_threads)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
+    os.register_at_fork(before=wait_until_up, after_in_child=_after_fork)

@@ -243,8 +243,9 @@ class Door:
 
     def _rouse(self) -> None:
         """Wake the pump. Under the lock."""
-        if self._here is not None and self._alarm is not None:
-            self._here.call(self._alarm.set)
+        here, alarm = self._here, self._alarm
+        if here is not None and alarm is not None and not here.call(alarm.set):
+            return  # the stack is full: the next record does it
         self._asleep = self._resting = False
         self._remark()
 

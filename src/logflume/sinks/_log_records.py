@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from ..encoders._backtrace import backtrace
@@ -22,16 +23,18 @@ class LogRecords:
     def __init__(self, *, escape: bool) -> None:
         import logging
 
-        self._class = logging.LogRecord
+        self._class = _class_of_ours()
         self._escapes = escape
         self._reserved = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
         self._threads = Threads()
+        self.origins: frozenset[str] = frozenset()
+        """The routes that those who get a LogRecord may not send it back to."""
 
     def made_from(self, record: Record) -> logging.LogRecord:
         """Return a LogRecord that says what this record says."""
         site = record.site
         shown = self._shown
-        made = self._class(
+        made: Any = self._class(
             shown(record.logger),
             record.level.no,
             site.file,
@@ -40,6 +43,7 @@ class LogRecords:
             None,
             site.function,
         )
+        made.logflume_origins = self.origins
         own = vars(made)
         started = made.created * 1e3 - made.relativeCreated  # in ms, when `logging` was imported
         made.levelname = shown(record.level.name)
@@ -54,7 +58,8 @@ class LogRecords:
             error = stand_in(record.exception, shown)
             made.exc_info = type(error), error, error.__traceback__
         self._add_fields(record, made)
-        return made
+        given: logging.LogRecord = made
+        return given
 
     def _message(self, record: Record) -> tuple[str, tuple[Any, ...]]:
         """Return what a LogRecord's message is made of: the parts, if `%` makes it of them."""
@@ -85,3 +90,29 @@ class LogRecords:
 
     def _shown(self, text: str) -> str:
         return escape(text) if self._escapes else text
+
+
+@functools.cache
+def _class_of_ours() -> Any:
+    import logging
+
+    class LogRecord(logging.LogRecord):
+        """A LogRecord that knows, beside what formatters see, the routes that it came from.
+
+        So it does not go round in circles if what gets it, a queue say, leads back to logflume.
+        Other processes have routes of their own: pickled, it is like any other.
+        """
+
+        __slots__ = ("logflume_origins",)
+        logflume_origins: frozenset[str]
+
+        def __copy__(self) -> Any:
+            copied: Any = LogRecord.__new__(LogRecord)
+            vars(copied).update(vars(self))
+            copied.logflume_origins = self.logflume_origins
+            return copied
+
+        def __reduce__(self) -> Any:
+            return logging.makeLogRecord, (vars(self),)
+
+    return LogRecord

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+import anyio
+
 from ..engine.backend import Worker
 from ..protocols import SinkBatch
 from ..record import Record
@@ -14,20 +16,31 @@ __all__ = ["OneByOne", "as_exception"]
 HOP = 0.05
 """Seconds that the worker thread goes on with a batch before it reports what it has done."""
 
+MOST_CALLS = 4
+"""How many calls that nobody waits for any more may go on, each in a thread, before the next."""
+
+PAUSE = 0.05
+
 
 class OneByOne:
     """Calls `give` for each record: it returns what it failed with, if it did, and never raises.
 
-    A call that is given up goes on, and the next records get another thread.
+    A call that is given up goes on, and the next records get another thread, unless there are
+    `MOST_CALLS` of these already.
     """
 
     def __init__(self, name: str, give: Callable[[Record], Exception | None]) -> None:
         self._name = name
         self._give = give
         self._worker: Worker | None = None
+        self._calls: set[object] = set()
 
     def start(self) -> None:
         """Start the worker thread."""
+        self._calls.clear()
+        self._renew()
+
+    def _renew(self) -> None:
         self._worker = Worker(self._name)
 
     async def send(self, batch: SinkBatch) -> None:
@@ -35,11 +48,13 @@ class OneByOne:
         assert self._worker is not None
         at = 0
         while at < len(batch):
+            while len(self._calls) >= MOST_CALLS:  # noqa: ASYNC110 - an event of no loop
+                await anyio.sleep(PAUSE)
             try:
                 done, failure = await self._worker.run(self._some, batch.records, at)
             except BaseException:
                 self._worker.shutdown()
-                self.start()
+                self._renew()
                 raise
             if done:
                 batch.advance(done)
@@ -59,6 +74,13 @@ class OneByOne:
 
     def _some(self, records: Sequence[Record], at: int) -> tuple[int, Exception | None]:
         """Give some records: how many went well, and what stopped it."""
+        self._calls.add(call := object())
+        try:
+            return self._given(records, at)
+        finally:
+            self._calls.discard(call)
+
+    def _given(self, records: Sequence[Record], at: int) -> tuple[int, Exception | None]:
         until = time.monotonic() + HOP
         done = 0
         for record in records[at:]:

@@ -6,6 +6,7 @@ import sys
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
+from ..context import Inside, get_context
 from ..engine.batch import Batch
 from ..errors import ConfigurationError
 from ..protocols import SinkBatch
@@ -36,7 +37,8 @@ class Stdlib:
 
     What the handler raises, or would print to stderr (`handleError`), counts as a failure of that
     record alone; so does a call that takes longer than the route's `timeout`: it goes on, and the
-    next records get another thread. Some handlers say nothing of their failures: `SocketHandler`
+    next records get another thread, until four such calls go on; then they wait for one of them to
+    end. Some handlers say nothing of their failures: `SocketHandler`
     tries again later, `QueueHandler` and `MemoryHandler` are done when they have kept a record.
 
     Args:
@@ -59,7 +61,7 @@ class Stdlib:
 
         if not isinstance(handler, logging.Handler):
             raise ConfigurationError.of("Stdlib.handler", handler, "a logging.Handler")
-        if type(handler).__module__.startswith("logflume."):
+        if any(kind.__module__.startswith("logflume.") for kind in type(handler).__mro__):
             accepted = "a handler that does not lead back to logflume"
             raise ConfigurationError.of("Stdlib.handler", handler, accepted)
         self.name = handler.name or type(handler).__name__
@@ -100,6 +102,8 @@ class Stdlib:
             return None
         self._ident = get_ident()
         self._failure = None
+        here = get_context()
+        self._records.origins = here.origins if isinstance(here, Inside) else frozenset()
         try:
             with in_span_of(record):
                 self._handler.handle(self._records.made_from(record))

@@ -128,6 +128,7 @@ class _Block:
             self.home = -1 if in_loop() else here
             _open = (*_open, self)
             intercept(_between)
+            current._lock.tell_later()
         _inside.set((*inside, self))
 
     def leave(self) -> None:
@@ -135,6 +136,7 @@ class _Block:
         with current._lock:
             _open = tuple([block for block in _open if block is not self])
             intercept(_between if _open else None)
+            current._lock.tell_later()
         _inside.set(tuple([block for block in _inside.get() if block is not self]))
         self._end()
 

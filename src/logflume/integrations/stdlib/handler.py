@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from ...capture import is_wanted, submit, surroundings
+from ...engine.backend import load_asyncio
 from ...errors import ConfigurationError
 from ...level import INFO, parse_level
 from ...snapshot import type_name
@@ -15,6 +16,10 @@ from ...source import Source, source_of
 from .incoming import record_from, rest_of
 
 __all__ = ["Handler"]
+
+# Here, where the lock of `logging` is hardly ever held: with the first record, it may be, and
+# another thread that is importing asyncio waits for it, to make its logger.
+load_asyncio()
 
 _MOST_KEPT = 4_096
 _MOST_NESTED = 4

@@ -51,13 +51,14 @@ class Hooks:
 
     def _replace(self, owner: Any, name: str, own: Any, make: Any) -> None:
         before = getattr(owner, name)
-        hook, stop = _switchable(make(self._take, None if before is own else before), before)
+        others = _of_others(before)
+        hook = _Hook(make(self._take, None if others is own else others), before, before)
         setattr(owner, name, hook)
 
         def undo() -> None:
-            stop()
+            hook.stop()
             if getattr(owner, name) is hook:
-                setattr(owner, name, before)
+                setattr(owner, name, _still_set(before))
 
         self._undo.append(undo)
 
@@ -70,25 +71,46 @@ class Hooks:
             else:
                 before(loop, context)
 
-        hook, stop = _switchable(_in_loop(self._take, before), fallback)
+        hook = _Hook(_in_loop(self._take, _of_others(before)), before, fallback)
         loop.set_exception_handler(hook)
 
         def undo() -> None:
-            stop()
+            hook.stop()
             if loop.get_exception_handler() is hook:
-                loop.set_exception_handler(before)
+                loop.set_exception_handler(_still_set(before))
 
         self._undo.append(undo)
 
 
-def _switchable(hook: Callable[..., None], before: Callable[..., None]) -> tuple[Any, Undo]:
-    """Return a hook that becomes the one before when it is stopped: others may have kept it."""
-    current = [hook]
+class _Hook:
+    """A hook that passes everything on once it is stopped: others may have kept it."""
 
-    def call(*args: Any, **kwargs: Any) -> None:
-        current[0](*args, **kwargs)
+    def __init__(self, call: Callable[..., None], before: Any, passed_on: Any) -> None:
+        self.before = before
+        self.is_stopped = False
+        self._call = call
+        self._passed_on = passed_on
 
-    return call, lambda: current.__setitem__(0, before)
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        self._call(*args, **kwargs)
+
+    def stop(self) -> None:
+        self.is_stopped = True
+        self._call = self._passed_on
+
+
+def _of_others(hook: Any) -> Any:
+    """Return the hook below those of captures around this one: what is told comes once."""
+    while isinstance(hook, _Hook):
+        hook = hook.before
+    return hook
+
+
+def _still_set(hook: Any) -> Any:
+    """Return the hook below those of captures that ended meanwhile, in whatever order."""
+    while isinstance(hook, _Hook) and hook.is_stopped:
+        hook = hook.before
+    return hook
 
 
 _own_showwarning = warnings.showwarning

@@ -24,6 +24,7 @@ _MOST_KEPT = 4_096
 # What every LogRecord has, and what formatters and other parts of `logging` leave in it.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"asctime", "message", "taskName"}
 
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _NAMES = re.compile(r"%\(([^()]*)\)")
 
 _levels: dict[tuple[Any, Any], Level] = {}
@@ -44,6 +45,10 @@ def record_from(given: logging.LogRecord, logger: str, hidden: frozenset[str]) -
     else:
         args = snapshot_args(raw)
     context, extra = surroundings()
+    origins = getattr(given, "logflume_origins", None)  # of a sink's, by way of a queue, say
+    if type(origins) is frozenset and origins:
+        extra = extra or Extra()
+        extra.origins |= origins
     exception = take_exception(given.exc_info) if given.exc_info else None
     if exception is not None:
         extra = extra or Extra()
@@ -129,7 +134,8 @@ def _rendered(
         return safe_str(given.getMessage())
     if not args:
         return template if fields and ("{" in template or "}" in template) else None
-    if "{" not in template and all([type(value) in SCALARS for value in raw]):
+    plain = "{" not in template and "*" not in template  # `%*d`: a width among the arguments
+    if plain and all([type(value) in SCALARS for value in raw]):
         return None
     try:
         return template % (given.args if type(given.args) is not tuple else raw)
@@ -150,6 +156,8 @@ def _whereabouts_of(given: logging.LogRecord) -> tuple[str, str | None]:
 
 def level_of(number: Any, name: Any) -> Level:
     """Return a level of `logging`: by number one of logflume's, else as it is called there."""
+    if type(name) is not str:
+        name = safe_str(name)
     level = _levels.get((number, name))
     if level is not None:
         return level
@@ -158,9 +166,10 @@ def level_of(number: Any, name: Any) -> Level:
     except Exception:
         return INFO
     level = parse_level(no)
-    # Not by `name`: a filter may have put colours there.
-    if logging.getLevelName(no) not in (level.name, f"Level {no}") or level.name == f"LEVEL{no}":
-        level = Level(no, safe_str(name)[:64])
+    # Not by `name`: a filter may have put colours there. `addLevelName` may have done so, too.
+    named = _COLOURS.sub("", logging.getLevelName(no)).strip()
+    if named not in (level.name, f"Level {no}") or level.name == f"LEVEL{no}":
+        level = Level(no, _COLOURS.sub("", safe_str(name)).strip()[:64] or level.name)
     if len(_levels) >= _MOST_KEPT:
         _levels.clear()
     _levels[number, name] = level

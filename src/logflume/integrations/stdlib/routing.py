@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
+import threading
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
+from ...engine.current import wait_until_up
 from ...errors import ConfigurationError
 from ...level import Lowered, Thresholds
 from ...source import watch_levels
-from .handler import Handler, names_in, number_of
+from .handler import Handler, is_within, names_in, number_of
 from .hooks import Hooks
 from .servers import AccessFields
 
@@ -36,7 +39,8 @@ class capture:  # noqa: N801 - reads as a statement: `with capture(): ...`
             with capture():
                 await serve()
 
-    Leaving the block puts everything back, except what somebody else changed meanwhile. For a
+    Leaving the block puts everything back, except what somebody else changed meanwhile. Blocks may
+    be nested, and left in any order: what is logged comes once, to the innermost. For a
     whole program, `install()` it once, and never `undo()` it: then it sees the exception that ends
     the program, too. Loggers that a framework sets up afterwards, so that they do not propagate,
     are not seen before `install()` is called again.
@@ -73,11 +77,12 @@ class capture:  # noqa: N801 - reads as a statement: `with capture(): ...`
         self._keeps_handlers = keep_handlers
         self._warnings = warnings
         self._exceptions = exceptions
-        self._routed: dict[logging.Logger, list[logging.Handler]] = {}
+        self._routed: dict[logging.Logger, _Routed] = {}
         self._levels: dict[logging.Logger, int] = {}
         self._levels_before: dict[logging.Logger, int] = {}
         self._hooks = Hooks(self._handler.handle)
         self._unwatch: Callable[[], None] | None = None
+        self._thresholds: Thresholds | None = None
 
     def __enter__(self) -> Self:
         self.install()
@@ -93,13 +98,17 @@ class capture:  # noqa: N801 - reads as a statement: `with capture(): ...`
 
     def install(self) -> None:
         """Take over; again, take over what was set up since."""
-        again = self._unwatch is not None
+        with _lock:
+            again = self in _active
+            if again:
+                _active.remove(self)
+            _active.append(self)
+            chosen = self._chosen()
+            for logger in [logger for logger in self._routed if logger not in chosen]:
+                self._give_back(logger)
+            for logger in chosen:
+                self._take(logger)
         self._stop_watching()
-        self._restore_handlers()
-        for logger in self._chosen():
-            before = logger.handlers[:]
-            self._routed[logger] = before
-            _set_handlers(logger, [*(before if self._keeps_handlers else ()), self._handler])
         self._unwatch = watch_levels(self._follow)
         if not again and self._warnings:
             self._hooks.set_warnings()
@@ -110,28 +119,71 @@ class capture:  # noqa: N801 - reads as a statement: `with capture(): ...`
         """Put everything back; again is no harm."""
         self._hooks.unset()
         self._stop_watching()
-        self._restore_handlers()
-        for logger in list(self._levels_before):
-            self._restore_level(logger)
+        with _lock:
+            above = _active[_active.index(self) + 1 :] if self in _active else []
+            for logger in list(self._routed):
+                self._give_back(logger)
+            for logger in list(self._levels_before):
+                self._restore_level(logger, above)
+            if self in _active:
+                _active.remove(self)
+            remaining = _active.copy()
+        for other in remaining:  # what was changed for this one may be theirs, too
+            if other._thresholds is not None:
+                other._follow(other._thresholds)
 
     def _chosen(self) -> list[logging.Logger]:
         """Return the loggers that need the handler so that each record comes to it once."""
         if self._names is None:
             return [logging.getLogger(), *(log for log in _loggers() if not log.propagate)]
         named = {logging.getLogger(name) for name in sorted(self._names)}
+        named |= {log for log in _loggers() if not log.propagate and self._is_below(log.name)}
         return [logger for logger in named if not _reaches(logger, named)]
+
+    def _is_below(self, name: str) -> bool:
+        return any(is_within(name, above) for above in self._names or ())
+
+    def _routes(self, name: str) -> bool:
+        """Whether the records of a name come to the handler, as far as levels are concerned."""
+        return self._names is None or "root" in self._names or self._is_below(name)
 
     def _stop_watching(self) -> None:
         if self._unwatch is not None:
             self._unwatch()
             self._unwatch = None
 
-    def _restore_handlers(self) -> None:
-        for logger, before in self._routed.items():
-            if self._handler in logger.handlers:
-                since = [h for h in logger.handlers if h is not self._handler and h not in before]
-                _set_handlers(logger, [*before, *since])
-        self._routed.clear()
+    def _take(self, logger: logging.Logger) -> None:
+        before = self._without_ours(logger)
+        # Of two handlers that lead to logflume, one is enough; pytest's `caplog` goes on.
+        kept = [
+            handler
+            for handler in before
+            if not isinstance(handler, Handler)
+            and (self._keeps_handlers or type(handler).__module__.startswith("_pytest."))
+        ]
+        self._routed[logger] = _Routed(before, kept)
+        # At one blow, unlike `addHandler`: what other threads log meanwhile comes once.
+        logger.handlers = [*kept, self._handler]
+
+    def _give_back(self, logger: logging.Logger) -> None:
+        if self._handler in logger.handlers:
+            logger.handlers = self._without_ours(logger)
+        routed = self._routed.pop(logger)
+        for other in _active:  # one that was entered later, and is left later
+            below = other._routed.get(logger)
+            if below is not None and self._handler in below.before:
+                at = below.before.index(self._handler)
+                below.before[at : at + 1] = [
+                    handler for handler in routed.before if handler not in below.before
+                ]
+
+    def _without_ours(self, logger: logging.Logger) -> list[logging.Handler]:
+        """Return the handlers that a logger would have without this."""
+        now, routed = logger.handlers, self._routed.get(logger)
+        if routed is None or self._handler not in now:
+            return now[:]
+        before = [h for h in routed.before if h in now or h not in routed.kept]
+        return [*before, *(h for h in now if h is not self._handler and h not in before)]
 
     def _follow(self, thresholds: Thresholds) -> None:
         """Give `logging` the levels of logflume.
@@ -139,22 +191,56 @@ class capture:  # noqa: N801 - reads as a statement: `with capture(): ...`
         In any thread, several at once, also after a fork: so there is no lock. What a level was
         before is kept before it is changed, and only the first time.
         """
+        self._thresholds = thresholds
         if self._keeps_handlers and isinstance(thresholds, Lowered):
             # Those would be told what is meant for a few tasks only by all others, too.
             thresholds = thresholds.ordinary
         levels = {logger: thresholds.of(_name_of(logger)) for logger in list(self._routed)}
-        levels |= {logging.getLogger(name): thresholds.of(name) for name in thresholds.names}
+        for name in filter(self._routes, thresholds.names):
+            logger, level = logging.getLogger(name), thresholds.of(name)
+            if logger is logging.getLogger():  # "root", while all others inherit its level
+                level = min(level, thresholds.of(""))
+            levels[logger] = level
         for logger in [logger for logger in list(self._levels_before) if logger not in levels]:
-            self._restore_level(logger)
+            self._restore_level(logger, ())
         for logger, level in levels.items():
             self._levels_before.setdefault(logger, logger.level)
             self._levels[logger] = max(level, self._level, 1)  # 0 would say: as the one above
             logger.setLevel(self._levels[logger])
 
-    def _restore_level(self, logger: logging.Logger) -> None:
+    def _restore_level(self, logger: logging.Logger, above: Iterable[capture]) -> None:
         before = self._levels_before.pop(logger, logger.level)
-        if logger.level == self._levels.pop(logger, None):
+        own = self._levels.pop(logger, None)
+        for other in above:
+            if logger in other._levels_before:
+                other._levels_before[logger] = before
+                return
+        if logger.level == own:
             logger.setLevel(before)
+
+
+class _Routed(NamedTuple):
+    """The handlers that a logger had, and those of them that go on."""
+
+    before: list[logging.Handler]
+    kept: list[logging.Handler]
+
+
+_active: list[capture] = []
+"""Those that are installed, the innermost last."""
+
+_lock = threading.RLock()
+
+
+def _renew_lock() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    # Asked before the module `logging`, which was imported earlier, holds its lock for the fork:
+    # a pipeline that is just starting needs that to say its levels.
+    os.register_at_fork(before=wait_until_up, after_in_child=_renew_lock)
 
 
 def _loggers() -> list[logging.Logger]:
@@ -174,10 +260,3 @@ def _reaches(logger: logging.Logger, others: set[logging.Logger]) -> bool:
         if at in others:
             return True
     return False
-
-
-def _set_handlers(logger: logging.Logger, handlers: list[logging.Handler]) -> None:
-    for handler in logger.handlers[:]:
-        logger.removeHandler(handler)
-    for handler in handlers:
-        logger.addHandler(handler)
