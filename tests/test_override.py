@@ -431,6 +431,42 @@ def test_handlers_that_are_kept_are_told_no_more_than_ever() -> None:
     assert told == []
 
 
+def test_loggers_of_structlog_heed_it() -> None:
+    """What its chain hands over is looked at as a call here is."""
+    structlog = pytest.importorskip("structlog")
+    from logflume.integrations.structlog import ToLogflume
+
+    there = structlog.wrap_logger(structlog.PrintLogger(), processors=[ToLogflume()])
+    _says_what_a_block_wants(there)
+
+
+def test_loggers_of_loguru_heed_it() -> None:
+    """What it gives to its sink is looked at as a call here is."""
+    loguru = pytest.importorskip("loguru")
+    from logflume.integrations.loguru import ToLogflume
+
+    loguru.logger.remove()
+    loguru.logger.add(ToLogflume(), format=lambda record: "", level=0)
+    try:
+        _says_what_a_block_wants(loguru.logger)
+    finally:
+        loguru.logger.remove()
+
+
+def _says_what_a_block_wants(there: Any) -> None:
+    outside = contextvars.Context()
+    with captured(level=INFO) as taken:
+        there.debug("no")
+        with override(level="DEBUG", without=["shown"]):
+            there.debug("inside")
+            outside.run(there.debug, "no")
+            with override(skip=True):
+                there.error("skipped")
+        there.debug("no")
+    assert messages(taken.records) == ["inside"]
+    assert taken.last.without == {"shown"}
+
+
 # Captures of tests.
 
 

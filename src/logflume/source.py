@@ -160,8 +160,9 @@ def lower_only(numbers: list[int]) -> None:
     other threads."""
     global _lowering
     _lowering = RLock()
-    _lowered[:] = numbers
-    refresh_thresholds()
+    if _lowered:
+        _lowered[:] = numbers
+        refresh_thresholds()
 
 
 def _lowest() -> int | None:

@@ -30,7 +30,7 @@ from logflume import (
 from logflume import source as sources
 from logflume.integrations import stdlib
 from logflume.integrations.asgi import LoggingMiddleware, RequestControl, lifespan
-from logflume.level import INFO
+from logflume.level import INFO, LEVELS
 from tests.fakes import Collect, may_block
 from tests.intake import captured
 from tests.integrations.test_asgi import access, call, respond, scope_of
@@ -118,8 +118,10 @@ async def test_a_higher_level_makes_a_request_quieter() -> None:
     assert not taken.records
 
 
-async def test_levels_that_were_registered_are_known() -> None:
+async def test_levels_that_were_registered_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the names that the program gave them."""
+    monkeypatch.setattr("logflume.level.LEVELS", dict(LEVELS))
+    monkeypatch.setattr("logflume.level._BY_NO", {})
     register_level("CHATTER", 8)
     with captured(level=INFO) as taken:
         await call(controlled(), scope_of(x_log_level="chatter"))
