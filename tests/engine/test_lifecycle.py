@@ -517,6 +517,30 @@ def test_ctrl_c_drains_a_script() -> None:
     assert "KeyboardInterrupt" in done.stderr
 
 
+def test_an_interrupted_close_is_made_up_for_at_exit() -> None:
+    """Ctrl-C while the block waits for its pipeline takes the wait away, not the records."""
+    done = run_script("""
+        import os, signal, threading, anyio
+        from logflume import Pipeline, log
+        async def slow(record):
+            closing.wait(10)
+            await anyio.sleep(0.3)
+            print(record["message"], flush=True)
+        closing = threading.Event()
+        class Interrupted(Pipeline):
+            def _on_close(self):
+                timeout = super()._on_close()
+                if not closing.is_set():
+                    os.kill(os.getpid(), signal.SIGINT)
+                    closing.set()
+                return timeout
+        with Interrupted(slow):
+            log.info("before")
+    """)
+    assert "KeyboardInterrupt" in done.stderr
+    assert done.stdout == "before\n"
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_fork_gives_the_child_a_clean_start(tmp_path: Any) -> None:
     """The child has an empty ledger and its own threads; nothing is sent twice."""

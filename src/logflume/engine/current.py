@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from ..capture import DONE, connect
 from ..logger import control
@@ -105,6 +106,7 @@ def write_now(record: Record) -> None:
 
 _lock = threading.RLock()
 _open: list[Pipeline] = []
+_ending: WeakSet[Pipeline] = WeakSet()  # closed, but their threads may not have ended
 _default: Pipeline | None = None
 _make_default: Callable[[], Pipeline]
 _last_resort: Encoder
@@ -149,6 +151,7 @@ def closed(pipeline: Pipeline) -> None:
     with _lock:
         if pipeline in _open:
             _open.remove(pipeline)
+            _ending.add(pipeline)
             _reconnect()
 
 
@@ -173,7 +176,8 @@ def _flush_threads() -> None:
 
 def _at_exit() -> None:
     global _ended
-    for pipeline in reversed(list(_open)):
+    # Those that are ending, too: whoever waited for that may have been interrupted.
+    for pipeline in [*reversed(_open), *_ending]:
         if pipeline.runs_in_thread:
             pipeline.close()
     with _lock:
@@ -196,6 +200,7 @@ def _after_fork() -> None:
     """
     global _lock
     _lock = threading.RLock()
+    _ending.clear()
     for pipeline in list(_open):
         if pipeline.runs_in_thread:
             pipeline.restart_after_fork()

@@ -224,8 +224,10 @@ class Pipeline:
         elif thread is None:
             self._run.finished.wait(self._shutdown_timeout + 2.0)
         elif thread is not threading.current_thread():
-            # The sinks' own closing comes after the shutdown timeout.
-            thread.join(self._shutdown_timeout + 2.0)
+            # The sinks' own closing comes after the shutdown timeout. Not by `join` alone: up to
+            # Python 3.12, one that was interrupted takes the thread for ended.
+            self._run.finished.wait(self._shutdown_timeout + 2.0)
+            thread.join(0.5)
 
     async def aclose(self) -> None:
         """Close the pipeline and wait until what was accepted is settled; from any loop."""
