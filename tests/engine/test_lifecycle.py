@@ -471,6 +471,30 @@ def test_atexit_functions_may_log() -> None:
         assert word in done.stderr
 
 
+class Late(Pipeline):
+    """A pipeline whose thread takes its time to start."""
+
+    may_start = threading.Event()
+
+    def _run_in_thread(self) -> None:
+        self.may_start.wait(10)
+        super()._run_in_thread()
+
+
+def test_a_flush_is_in_time_though_the_thread_is_not_up_yet() -> None:
+    """And says what is pending."""
+    pipeline = Late(Collect())
+    pipeline.start_thread()
+    default_log.info("early")
+    report = pipeline.complete(0.05)
+    assert (report.complete, report.pending) == (False, {"door": 1})
+    report = anyio.run(pipeline.flush, 0.05)
+    assert (report.complete, report.pending) == (False, {"door": 1})
+    pipeline.may_start.set()
+    assert pipeline.complete(10).complete
+    pipeline.close()
+
+
 @pytest.mark.parametrize("backend", ["asyncio", "uvloop", "trio"])
 def test_ctrl_c_drains(backend: str) -> None:
     """After SIGINT what was logged is delivered, within the timeout, and the program ends so."""

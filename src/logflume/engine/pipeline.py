@@ -429,12 +429,7 @@ class Pipeline:
         Settled is delivered, filtered, or dropped and counted. Batches go out at once. Returns a
         report, also when `timeout` seconds were not enough. Cancelling it changes nothing.
         """
-        run = self._run
-        while self._thread is not None and not run.ready.is_set():
-            await anyio.sleep(0.001)
-        if run.here is None or run.finished.is_set():
-            return FlushReport(True)
-        return await (run.flush(timeout) if run.is_here else run.flush_from_loop(timeout))
+        return await self._run.flush_from_loop(timeout, starts=self._thread is not None)
 
     def complete(self, timeout: float | None = None) -> FlushReport:
         """Block until what was accepted before is settled on every route.
@@ -444,9 +439,4 @@ class Pipeline:
         """
         if in_loop():
             raise PipelineError("complete() would block the event loop: use `await acomplete()`")
-        run = self._run
-        if self._thread is not None:
-            run.ready.wait(timeout)
-        if run.here is None or run.finished.is_set():
-            return FlushReport(True)
-        return run.flush_from_thread(timeout)
+        return self._run.flush_from_thread(timeout, starts=self._thread is not None)
