@@ -121,30 +121,44 @@ def test_a_signal_that_comes_while_the_pipeline_closes_loses_nothing() -> None:
 @pytest.mark.parametrize("where", ["inside", "around"])
 def test_an_async_program_ends_in_order(backend: str, where: str) -> None:
     """Its main task is cancelled, whether the block is in it or around the whole loop."""
+    assert_ends_in_order("SIGTERM", backend, where)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("where", ["inside", "around"])
+def test_ctrl_c_can_be_one_of_the_signals(backend: str, where: str) -> None:
+    """Then it is no KeyboardInterrupt, but a status like that of the others."""
+    assert_ends_in_order("SIGINT", backend, where)
+
+
+def assert_ends_in_order(name: str, backend: str, where: str) -> None:
+    number = signal.Signals[name]
     done = run_program(
         """
+        number = signal.Signals[sys.argv[3]]
         async def work():
             async with Pipeline(Print()):
                 try:
                     for n in range(50): await log.ainfo("before")
-                    kill()
+                    kill(number)
                     await anyio.sleep(30)
                 finally:
                     log.info("last words")
         async def main():
-            with exit_on_signals():
+            with exit_on_signals(number):
                 await work()
         if sys.argv[2] == "inside":
             run(main, sys.argv[1])
         else:
-            with exit_on_signals():
+            with exit_on_signals(number):
                 run(work, sys.argv[1])
         """,
         backend,
         where,
+        name,
     )
     assert done.stdout.splitlines() == ["before"] * 50 + ["last words", "closed"]
-    assert (done.returncode, done.stderr) == (143, "")
+    assert (done.returncode, done.stderr) == (128 + number, "")
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "uvloop", "trio"])

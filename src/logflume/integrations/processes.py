@@ -52,7 +52,7 @@ def exit_on_signals(*signals: int) -> Iterator[None]:
 
     An exception of another kind that the body raises meanwhile is not replaced. A handler that the
     program has set before is called first, and set again at the end of the block; but not that of
-    SIGINT, which is Python's. In the child of a fork, a signal raises SystemExit.
+    SIGINT, which is Python's or the loop's. In the child of a fork, a signal raises SystemExit.
 
     Raises:
         ConfigurationError: a signal is none, or cannot be caught.
@@ -68,7 +68,7 @@ def exit_on_signals(*signals: int) -> Iterator[None]:
         with leaving.scope or nullcontext():
             yield
     except BaseException as error:
-        if leaving.signal is None or not _is_interruption(error):
+        if not (_is_interruption(error) and leaving.explains(error)):
             raise
     finally:
         leaving.give_back()
@@ -87,10 +87,21 @@ class _Exit:
         self._process = os.getpid()
         self._came_at = 0.0
         self._before: dict[int, Any] = {}
+        self._ctrl_c = False
 
     def take(self, number: int) -> None:
         """Let a signal come here."""
-        self._before[number] = signal.signal(number, self._on_signal)
+        if number == signal.SIGINT and self._here is None:
+            # asyncio and trio end in order on Ctrl-C, but only if the handler is Python's own.
+            self._ctrl_c = True
+        else:
+            self._before[number] = signal.signal(number, self._on_signal)
+
+    def explains(self, error: BaseException) -> bool:
+        """Whether a signal is what interrupted the block."""
+        if self._ctrl_c and self.signal is None and _is_ctrl_c(error):
+            self.signal = signal.SIGINT
+        return self.signal is not None
 
     def give_back(self) -> None:
         """Set the handlers that were there before, unless somebody has set others meanwhile."""
@@ -127,6 +138,12 @@ class _Exit:
             interrupt(signal.SIGINT, frame)
         else:
             self.exit()
+
+
+def _is_ctrl_c(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup(KeyboardInterrupt) is not None
+    return isinstance(error, KeyboardInterrupt)
 
 
 def _is_interruption(error: BaseException) -> bool:
