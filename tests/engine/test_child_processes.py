@@ -192,8 +192,12 @@ def test_the_children_of_multiprocessing_deliver_what_they_log(method: str, tmp_
     assert messages(tmp_path) == Counter(expected)
 
 
-def test_a_pool_that_is_terminated_delivers_if_its_children_exit_in_order(tmp_path: Path) -> None:
-    """`with Pool()` sends SIGTERM to its children at the end of the block."""
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_pool_that_is_terminated_delivers_if_its_children_exit_in_order(
+    method: str, tmp_path: Path
+) -> None:
+    """`with Pool()` sends SIGTERM to its children at the end of the block: also in the moment in
+    which they deliver their last records, having ended by themselves."""
     program = """
     exits = ExitStack()
 
@@ -208,8 +212,9 @@ def test_a_pool_that_is_terminated_delivers_if_its_children_exit_in_order(tmp_pa
         with multiprocessing.get_context(method).Pool(2, initializer=start) as pool:
             pool.map(work, range(20))
     """
-    run_program(tmp_path, IMPORTS.format("spawn") + textwrap.dedent(program))
-    assert messages(tmp_path) == Counter(f"child {n}" for n in range(20))
+    for times in range(1, 4 if method == "fork" else 2):
+        run_program(tmp_path, IMPORTS.format(method) + textwrap.dedent(program))
+        assert messages(tmp_path) == Counter([f"child {n}" for n in range(20)] * times)
 
 
 # Servers that load the program, then fork.

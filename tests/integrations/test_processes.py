@@ -114,6 +114,22 @@ def test_a_signal_that_comes_while_the_pipeline_closes_loses_nothing() -> None:
     assert (done.stdout, done.returncode) == ("before\nclosed\n", 143)
 
 
+def test_a_signal_that_comes_while_the_program_exits_loses_nothing() -> None:
+    """The exit is under way, and goes on in its order; an exception would cut it short."""
+    done = run_program("""
+        import contextlib
+        exits = contextlib.ExitStack()
+        exits.enter_context(exit_on_signals())
+        class Exiting(Pipeline):
+            def complete(self, timeout=None):
+                kill()
+                return super().complete(timeout)
+        Exiting(Print()).__enter__()
+        log.info("before")
+    """)
+    assert (done.stdout, done.returncode, done.stderr) == ("before\nclosed\n", 0, "")
+
+
 # Loops.
 
 

@@ -28,7 +28,7 @@ from .processing import Processing, redaction
 if TYPE_CHECKING:
     from .pipeline import Pipeline
 
-__all__ = ["closed", "current_pipeline", "opened", "set_default"]
+__all__ = ["closed", "current_pipeline", "is_exiting", "opened", "set_default"]
 
 
 class _Elsewhere:
@@ -110,7 +110,7 @@ _ending: WeakSet[Pipeline] = WeakSet()  # closed, but their threads may not have
 _default: Pipeline | None = None
 _make_default: Callable[[], Pipeline]
 _last_resort: Encoder
-_ended = False
+_exiting = _ended = False
 
 
 def set_default(make: Callable[[], Pipeline], *, last_resort: Encoder) -> None:
@@ -167,11 +167,18 @@ def _reconnect() -> None:
 def _flush_threads() -> None:
     """Settle what was logged so far. Runs when the main thread has ended, also in the children
     that multiprocessing forks, which never get to their `atexit` functions."""
+    global _exiting
+    _exiting = True
     for pipeline in _open.copy():
         if pipeline.runs_in_thread and not in_loop():
             started = time.monotonic()
             pipeline.complete(pipeline.shutdown_timeout)
             pipeline.spend(time.monotonic() - started)
+
+
+def is_exiting() -> bool:
+    """Whether the main thread has ended, and the process is about to."""
+    return _exiting
 
 
 def _at_exit() -> None:
@@ -198,8 +205,9 @@ def _after_fork() -> None:
     A pipeline that ran in a thread goes on in a new one, with its sinks opened again, once there
     is something to log. One whose loop was the program's own stays behind with the parent.
     """
-    global _lock
+    global _lock, _exiting
     _lock = threading.RLock()
+    _exiting = False
     _ending.clear()
     for pipeline in list(_open):
         if pipeline.runs_in_thread:

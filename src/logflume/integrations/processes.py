@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 import anyio
 
 from ..engine.backend import Loop, in_loop, running_loop
+from ..engine.current import is_exiting
 from ..errors import ConfigurationError, PipelineError
 
 __all__ = ["exit_on_signals"]
@@ -85,7 +86,7 @@ class _Exit:
         self.scope = None if here is None else anyio.CancelScope()
         self._here = here
         self._process = os.getpid()
-        self._came_at = 0.0
+        self._came_at: float | None = None
         self._before: dict[int, Any] = {}
         self._ctrl_c = False
 
@@ -117,12 +118,15 @@ class _Exit:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         """Runs between any two instructions of the main thread, whether its loop turns or not."""
-        if self.signal is not None:
+        if self._came_at is not None:
             if time.monotonic() - self._came_at >= SAME:
                 signal.signal(number, signal.SIG_DFL)
                 os.kill(os.getpid(), number)
             return
-        self.signal, self._came_at = number, time.monotonic()
+        self._came_at = time.monotonic()
+        if is_exiting():  # in order already, which an exception would put an end to
+            return
+        self.signal = number
         before = self._before.get(number)
         if callable(before) and number != signal.SIGINT:
             before(number, frame)
@@ -150,7 +154,7 @@ def _is_interruption(error: BaseException) -> bool:
     """Whether an exception says no more than that the block was interrupted."""
     if isinstance(error, BaseExceptionGroup):
         return error.subgroup((Exception, SystemExit)) is None
-    return not isinstance(error, Exception | SystemExit)
+    return not isinstance(error, Exception | SystemExit | GeneratorExit)
 
 
 def _checked(number: object) -> int:
