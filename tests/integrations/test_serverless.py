@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 import time
@@ -226,6 +227,34 @@ async def test_a_cancelled_function_does_not_wait_for_ever() -> None:
     async with Pipeline(Hang(), shutdown_timeout=0.0):
         with anyio.fail_after(5), anyio.move_on_after(0.05):
             await function()
+
+
+def test_asyncio_s_own_cancellation_is_no_different() -> None:
+    """Of tasks, by `timeout` and by `wait_for`."""
+    sink = Collect()
+
+    @flush_after_invocation()
+    async def function() -> None:
+        log.info("called")
+        await asyncio.sleep(60)
+
+    async def main() -> None:
+        async with Pipeline(patient(sink)):
+            task = asyncio.create_task(function())
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert sink.messages == ["called"]
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(function(), 0.01)
+            assert sink.messages == ["called"] * 2
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await function()
+            assert sink.messages == ["called"] * 3
+
+    asyncio.run(main())
 
 
 async def test_an_async_function_s_exception_is_the_same() -> None:
