@@ -145,6 +145,39 @@ def test_forks_amid_threads_that_log_hang_nowhere(tmp_path: Path) -> None:
     assert len([message for message in seen if message.startswith("child")]) == 300
 
 
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_child_forked_on_a_loop_is_not_on_it(backend: str, tmp_path: Path) -> None:
+    """The loop is the parent's: the child may block, and delivers when it ends."""
+    run_program(
+        tmp_path,
+        """
+        import multiprocessing, os, sys
+        import anyio
+        from logflume import Pipeline, log
+
+        def work(name):
+            log.add("out.jsonl")
+            log.info(name)
+
+        async def main():
+            async with Pipeline(lambda record: None):
+                child = multiprocessing.get_context("fork").Process(target=work, args=("first",))
+                child.start()
+                child.join()
+                assert child.exitcode == 0
+                pid = os.fork()
+                if not pid:
+                    work("second")
+                    os._exit(0 if log.complete(10).complete else 1)
+                assert os.waitpid(pid, 0)[1] == 0
+
+        anyio.run(main, backend=sys.argv[1])
+        """,
+        backend,
+    )
+    assert messages(tmp_path) == {"first": 1, "second": 1}
+
+
 IMPORTS = """
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor

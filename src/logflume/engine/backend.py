@@ -22,7 +22,16 @@ import anyio
 if TYPE_CHECKING:
     import concurrent.futures
 
-__all__ = ["Loop", "Worker", "in_loop", "in_trio", "running_loop", "survivable", "whereabouts"]
+__all__ = [
+    "Loop",
+    "Worker",
+    "in_loop",
+    "in_trio",
+    "leave_loop_to_parent",
+    "running_loop",
+    "survivable",
+    "whereabouts",
+]
 
 T = TypeVar("T")
 
@@ -95,7 +104,24 @@ def load_asyncio() -> None:
 def in_trio() -> bool:
     """Whether this thread is in trio now."""
     trio = sys.modules.get("trio")
-    return trio is not None and trio.lowlevel.in_trio_run()
+    if trio is None or not trio.lowlevel.in_trio_run():
+        return False
+    return _of_parent is None or trio.lowlevel.current_trio_token() is not _of_parent
+
+
+_of_parent: Any = None
+
+
+def leave_loop_to_parent() -> None:
+    """In the child of a fork: know that the loop this thread was in does not run here.
+
+    asyncio sees to that by itself; trio would have this thread in its run for ever.
+    """
+    global _of_parent
+    if in_trio():
+        import trio
+
+        _of_parent = trio.lowlevel.current_trio_token()
 
 
 def in_loop() -> bool:

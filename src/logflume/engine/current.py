@@ -22,7 +22,7 @@ from ..capture import DONE, connect
 from ..logger import control
 from ..protocols import Encoder
 from ..record import Record
-from .backend import in_loop, whereabouts
+from .backend import in_loop, leave_loop_to_parent, whereabouts
 from .processing import Processing, redaction
 
 if TYPE_CHECKING:
@@ -208,6 +208,7 @@ def _after_fork() -> None:
     global _lock, _exiting
     _lock = threading.RLock()
     _exiting = False
+    leave_loop_to_parent()
     _ending.clear()
     for pipeline in list(_open):
         if pipeline.runs_in_thread:
