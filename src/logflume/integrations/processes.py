@@ -38,7 +38,7 @@ def exit_on_signals(*signals: int) -> Iterator[None]:
 
     The body is left as if by Ctrl-C (in an async program: by cancellation), so that its `finally`
     blocks run and pipelines are closed within their `shutdown_timeout`; then the program exits
-    with 128 + the signal's number. The same signal once more, 0.2 s later or more, kills at once.
+    with 128 + the signal's number. A second signal, 0.2 s later or more, kills at once.
 
         with exit_on_signals(), Pipeline("events.jsonl"):
             work()
