@@ -1,4 +1,4 @@
-"""The end of a process by a signal, in an orderly way.
+"""The end of a process by a signal, in an orderly way, and of one that a server ends by a signal.
 
 Without this, SIGTERM (from `kill`, service managers and container platforms) ends Python on the
 spot: no `finally` runs, and what pipelines hold is lost.
@@ -10,6 +10,7 @@ once, a pipeline's too; so there, the block is cancelled, and SystemExit raised 
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import threading
@@ -22,10 +23,10 @@ from typing import Any, NoReturn
 import anyio
 
 from ..engine.backend import Loop, in_loop, running_loop
-from ..engine.current import is_exiting
+from ..engine.current import current_pipeline, is_exiting
 from ..errors import ConfigurationError, PipelineError
 
-__all__ = ["exit_on_signals"]
+__all__ = ["deliver_before_sigterm", "exit_on_signals"]
 
 SAME = 0.2
 """Seconds in which a signal that comes again is the same: `timeout`, for one, sends it twice, to
@@ -167,3 +168,46 @@ def _checked(number: object) -> int:
     if checked is None or checked.name in ("SIGKILL", "SIGSTOP"):
         raise ConfigurationError.of("exit_on_signals", number, "signals that can be caught")
     return checked
+
+
+def deliver_before_sigterm() -> None:
+    """Have what was logged delivered before SIGTERM ends the process, if nobody else takes it.
+
+    For programs that a server ends. uvicorn takes the signal, ends all it does, and then sends it
+    to the process once more, for whoever took it before: as a rule nobody, so the process ends
+    there and then, a moment after its last lines. A program of one's own has `exit_on_signals`.
+
+    Of the current pipeline, if that runs in a thread of its own (the default one, or one that
+    `with Pipeline(...)` opened), within its `shutdown_timeout`. The process then ends as it would
+    have: by the signal. Only the main thread may ask for it; elsewhere nothing happens.
+
+    `uvicorn_config` asks for it. Elsewhere a program does so itself: uvicorn's workers under
+    gunicorn, for example, in gunicorn.conf.py:
+
+        def post_worker_init(worker):
+            deliver_before_sigterm()
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _deliver_and_end)
+
+
+def _deliver_and_end(number: int, frame: FrameType | None) -> None:
+    pipeline = current_pipeline()
+    if pipeline.runs_in_thread:
+        settled = _thread.allocate_lock()
+        settled.acquire()
+
+        def settle() -> None:
+            try:
+                pipeline.complete(pipeline.shutdown_timeout)
+            finally:
+                settled.release()
+
+        # A loop may run in this thread, where `complete` refuses to block; it has had its last
+        # turn. Not with `threading`, one of whose locks this thread may have been holding.
+        _thread.start_new_thread(settle, ())
+        settled.acquire(timeout=pipeline.shutdown_timeout)
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
