@@ -13,7 +13,7 @@ from typing import Any
 
 import logflume
 from logflume import encoders, processors, protocols, sinks, testing
-from logflume.integrations import asgi, loguru, stdlib, structlog
+from logflume.integrations import asgi, loguru, processes, serverless, stdlib, structlog
 
 FOLDER = Path(__file__).parent / "reference"
 
@@ -46,6 +46,8 @@ PAGES: dict[str, tuple[str, str, list[Any]]] = {
     "asgi": ("ASGI", "logflume.integrations.asgi", asgi.__all__),
     "stdlib": ("The standard library's logging", "logflume.integrations.stdlib", stdlib.__all__),
     "structlog": ("structlog", "logflume.integrations.structlog", structlog.__all__),
+    "processes": ("Processes", "logflume.integrations.processes", processes.__all__),
+    "serverless": ("Serverless functions", "logflume.integrations.serverless", serverless.__all__),
     "loguru": ("loguru", "logflume.integrations.loguru", loguru.__all__),
     "testing": ("Testing", "logflume.testing", testing.__all__),
 }
@@ -58,6 +60,8 @@ MODULES = {
     "logflume.integrations.stdlib": stdlib,
     "logflume.integrations.structlog": structlog,
     "logflume.integrations.loguru": loguru,
+    "logflume.integrations.processes": processes,
+    "logflume.integrations.serverless": serverless,
     "logflume.testing": testing,
 }
 

@@ -8,8 +8,8 @@ for types count, too.
     files                      L0, each other: blocking file work without loops or threads
     L2  engine, sinks          L0, L1, anyio (sinks: files, too); the engine knows plug-ins only
                                through protocols
-    L4  integrations           all below, by way of the modules that `logflume/__init__.py` shows;
-                               what they bridge to is imported when it is used
+    L4  integrations           all below, by way of the modules that `logflume/__init__.py` shows,
+                               and anyio; what they bridge to is imported when it is used
     L4  testing                what users may import, and the hooks of the engine that tests need;
                                its contracts bring pytest, and nothing else imports them
 """

@@ -15,10 +15,13 @@ from hatchling.builders.wheel import WheelBuilder
 import logflume
 from docs import build_reference
 from logflume import encoders, processors, sinks, testing
-from logflume.integrations import asgi, loguru, stdlib, structlog
+from logflume.integrations import asgi, loguru, processes, serverless, stdlib, structlog
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = [logflume, encoders, processors, sinks, asgi, stdlib, structlog, loguru, testing]
+PACKAGES = [
+    logflume, encoders, processors, sinks, asgi, stdlib, structlog, loguru, processes, serverless,
+    testing,
+]  # fmt: skip
 SUBPACKAGES = {"encoders", "processors", "sinks"}
 COMPLETE = [logflume, encoders, processors, sinks]  # the others name their parts one by one
 each_package = pytest.mark.parametrize("package", COMPLETE, ids=lambda p: p.__name__)

@@ -472,6 +472,30 @@ def test_atexit_functions_may_log() -> None:
         assert word in done.stderr
 
 
+class Late(Pipeline):
+    """A pipeline whose thread takes its time to start."""
+
+    may_start = threading.Event()
+
+    def _run_in_thread(self) -> None:
+        self.may_start.wait(10)
+        super()._run_in_thread()
+
+
+def test_a_flush_is_in_time_though_the_thread_is_not_up_yet() -> None:
+    """And says what is pending."""
+    pipeline = Late(Collect())
+    pipeline.start_thread()
+    default_log.info("early")
+    report = pipeline.complete(0.05)
+    assert (report.complete, report.pending) == (False, {"door": 1})
+    report = anyio.run(pipeline.flush, 0.05)
+    assert (report.complete, report.pending) == (False, {"door": 1})
+    pipeline.may_start.set()
+    assert pipeline.complete(10).complete
+    pipeline.close()
+
+
 @pytest.mark.parametrize("backend", ["asyncio", "uvloop", "trio"])
 def test_ctrl_c_drains(backend: str) -> None:
     """After SIGINT what was logged is delivered, within the timeout, and the program ends so."""
@@ -516,6 +540,30 @@ def test_ctrl_c_drains_a_script() -> None:
     """)
     assert done.stdout == "before\n"
     assert "KeyboardInterrupt" in done.stderr
+
+
+def test_an_interrupted_close_is_made_up_for_at_exit() -> None:
+    """Ctrl-C while the block waits for its pipeline takes the wait away, not the records."""
+    done = run_script("""
+        import os, signal, threading, anyio
+        from logflume import Pipeline, log
+        async def slow(record):
+            closing.wait(10)
+            await anyio.sleep(0.3)
+            print(record["message"], flush=True)
+        closing = threading.Event()
+        class Interrupted(Pipeline):
+            def _on_close(self):
+                timeout = super()._on_close()
+                if not closing.is_set():
+                    os.kill(os.getpid(), signal.SIGINT)
+                    closing.set()
+                return timeout
+        with Interrupted(slow):
+            log.info("before")
+    """)
+    assert "KeyboardInterrupt" in done.stderr
+    assert done.stdout == "before\n"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

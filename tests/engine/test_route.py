@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -24,7 +26,7 @@ from logflume import (
     encoders,
     get_logger,
 )
-from logflume.engine import backend
+from logflume.engine import backend, delivery
 from tests.fakes import (
     Collect,
     Flaky,
@@ -229,6 +231,28 @@ async def test_a_retry_after_beyond_max_elapsed_is_not_waited_for(retry_after: f
     sink = Flaky(1, retry_after=retry_after)
     counts = await sent_to(Route(sink, retry=Retry(max_elapsed=10.0)))
     assert counts.dropped == {"retries exhausted": 1}
+
+
+async def test_time_in_which_the_process_stood_still_is_no_reason_to_give_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A machine slept, or a serverless platform stopped the process, while a send was under way:
+    the connection may be gone, but the send after it has every chance."""
+    hours = 0
+
+    class Asleep(Flaky):
+        async def before(self, batch: SinkBatch) -> None:
+            nonlocal hours
+            hours += 1
+            await super().before(batch)
+
+    awake = time.monotonic
+    monkeypatch.setattr(
+        delivery, "time", SimpleNamespace(monotonic=lambda: awake() + hours * 3_600)
+    )
+    retry = Retry(max_elapsed=1.0, initial=0.0)
+    counts = await sent_to(Route(Asleep(3), retry=retry, timeout=0.3))
+    assert (counts.delivered, counts.retries) == (1, 3)
 
 
 @pytest.mark.parametrize("retry_after", [math.nan, -5.0, "soon", object()])

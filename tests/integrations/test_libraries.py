@@ -508,7 +508,8 @@ sink = { type = "file", path = "ours.jsonl", shared = true }
 
 
 GUNICORN = """
-from logflume.integrations.stdlib import deliver_before_sigterm, gunicorn_config
+from logflume.integrations.processes import deliver_before_sigterm
+from logflume.integrations.stdlib import gunicorn_config
 
 logconfig_dict = gunicorn_config()
 logconfig_dict["handlers"]["beside"] = {"class": "beside.Beside"}

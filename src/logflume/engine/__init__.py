@@ -13,6 +13,7 @@ ledger.py    who counts
 news.py      who tells of losses
 pipeline.py  opens, closes and holds all of these, in one task group
 current.py   which pipeline loggers write to; the default one; fork and exit
+invocations.py  serverless platforms, and a reminder where nobody flushes
 progress.py, errands.py, sources.py   waiting; asking from afar; source lines
 backend.py   asyncio and trio
 """

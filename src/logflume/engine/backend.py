@@ -22,7 +22,16 @@ import anyio
 if TYPE_CHECKING:
     import concurrent.futures
 
-__all__ = ["Loop", "Worker", "in_loop", "in_trio", "running_loop", "survivable", "whereabouts"]
+__all__ = [
+    "Loop",
+    "Worker",
+    "in_loop",
+    "in_trio",
+    "leave_loop_to_parent",
+    "running_loop",
+    "survivable",
+    "whereabouts",
+]
 
 T = TypeVar("T")
 
@@ -95,9 +104,26 @@ def load_asyncio() -> None:
 def in_trio() -> bool:
     """Whether this thread is in trio now."""
     # While another thread imports it, trio is there, but not yet all of it: nothing runs in it.
-    lowlevel = getattr(sys.modules.get("trio"), "lowlevel", None)
+    lowlevel: Any = getattr(sys.modules.get("trio"), "lowlevel", None)
     in_trio_run: Callable[[], bool] | None = getattr(lowlevel, "in_trio_run", None)
-    return in_trio_run is not None and in_trio_run()
+    if in_trio_run is None or not in_trio_run():
+        return False
+    return _of_parent is None or lowlevel.current_trio_token() is not _of_parent
+
+
+_of_parent: Any = None
+
+
+def leave_loop_to_parent() -> None:
+    """In the child of a fork: know that the loop this thread was in does not run here.
+
+    asyncio sees to that by itself; trio would have this thread in its run for ever.
+    """
+    global _of_parent
+    if in_trio():
+        import trio
+
+        _of_parent = trio.lowlevel.current_trio_token()
 
 
 def in_loop() -> bool:

@@ -16,19 +16,27 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from ..capture import DONE, connect
 from ..logger import control
 from ..protocols import Encoder
 from ..record import Record
 from ..source import tell_watchers
-from .backend import in_loop, load_asyncio, whereabouts
+from .backend import in_loop, leave_loop_to_parent, load_asyncio, whereabouts
 from .processing import Processing, redaction
 
 if TYPE_CHECKING:
     from .pipeline import Pipeline
 
-__all__ = ["closed", "current_pipeline", "opened", "set_default", "wait_until_up"]
+__all__ = [
+    "closed",
+    "current_pipeline",
+    "is_exiting",
+    "opened",
+    "set_default",
+    "wait_until_up",
+]
 
 
 class _Elsewhere:
@@ -137,10 +145,11 @@ class _Lock:
 
 _lock = _Lock()
 _open: list[Pipeline] = []
+_ending: WeakSet[Pipeline] = WeakSet()  # closed, but their threads may not have ended
 _default: Pipeline | None = None
 _make_default: Callable[[], Pipeline]
 _last_resort: Encoder
-_ended = False
+_exiting = _ended = False
 
 
 def set_default(make: Callable[[], Pipeline], *, last_resort: Encoder) -> None:
@@ -181,6 +190,7 @@ def closed(pipeline: Pipeline) -> None:
     with _lock:
         if pipeline in _open:
             _open.remove(pipeline)
+            _ending.add(pipeline)
             _reconnect()
 
 
@@ -198,6 +208,8 @@ def _reconnect() -> None:
 def _flush_threads() -> None:
     """Settle what was logged so far. Runs when the main thread has ended, also in the children
     that multiprocessing forks, which never get to their `atexit` functions."""
+    global _exiting
+    _exiting = True
     for pipeline in _open.copy():
         if pipeline.runs_in_thread and not in_loop():
             started = time.monotonic()
@@ -205,9 +217,15 @@ def _flush_threads() -> None:
             pipeline.spend(time.monotonic() - started)
 
 
+def is_exiting() -> bool:
+    """Whether the main thread has ended, and the process is about to."""
+    return _exiting
+
+
 def _at_exit() -> None:
     global _ended
-    for pipeline in reversed(list(_open)):
+    # Those that are ending, too: whoever waited for that may have been interrupted.
+    for pipeline in [*reversed(_open), *_ending]:
         if pipeline.runs_in_thread:
             pipeline.close()
     with _lock:
@@ -228,8 +246,11 @@ def _after_fork() -> None:
     A pipeline that ran in a thread goes on in a new one, with its sinks opened again, once there
     is something to log. One whose loop was the program's own stays behind with the parent.
     """
-    global _lock
+    global _lock, _exiting
     _lock = _Lock()
+    _exiting = False
+    leave_loop_to_parent()
+    _ending.clear()
     for pipeline in list(_open):
         if pipeline.runs_in_thread:
             pipeline.restart_after_fork()

@@ -57,10 +57,14 @@ class Delivery:
         """Send a batch, again if that may help, and count what became of each record."""
         self.abandoned = False
         repeats = 0
-        started = time.monotonic()
+        elapsed = 0.0
         try:
             while len(batch):
+                started = time.monotonic()
                 problem = await self._send(batch)
+                # What a send or pause took longer than it may, the process stood still: a machine
+                # that slept, or a serverless platform between two invocations.
+                elapsed += min(time.monotonic() - started, self._timeout)
                 self._progress()
                 batch = batch.rest()
                 if problem is None or not len(batch):
@@ -68,8 +72,8 @@ class Delivery:
                     continue
                 repeats += 1
                 pause = self._retry.pause(repeats, problem.retry_after)
-                late = time.monotonic() - started + pause > self._retry.max_elapsed
-                if repeats >= self._retry.attempts or late:
+                elapsed += pause
+                if repeats >= self._retry.attempts or elapsed > self._retry.max_elapsed:
                     self.drop(len(batch), EXHAUSTED, problem)
                     self._progress()
                     return

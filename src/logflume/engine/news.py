@@ -63,12 +63,17 @@ class Announcer:
             message = _message(where, reason, count, error)
             # A route that fails is not told of it, or telling would go round in circles.
             origins = frozenset((where,)) if reason != FULL else frozenset[str]()
-            fields = {"route": where, "reason": reason, "count": count}
-            record = _own_record(message, fields, origins)
-            if self._routes.want(record):
-                self._routes.offer([record])
-            else:
-                tell_on_stderr(message)
+            self.say(message, {"route": where, "reason": reason, "count": count}, origins)
+
+    def say(
+        self, message: str, fields: dict[str, Any], origins: frozenset[str] = frozenset()
+    ) -> None:
+        """Tell something in band, but not to the routes named `origins`; on the loop only."""
+        record = _own_record(message, fields, origins)
+        if self._routes.want(record):
+            self._routes.offer([record])
+        else:
+            tell_on_stderr(message)
 
     def tell_on_stderr(self) -> None:
         """Tell on stderr of what was not told yet: there is no band any more."""

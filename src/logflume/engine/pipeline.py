@@ -224,8 +224,10 @@ class Pipeline:
         elif thread is None:
             self._run.finished.wait(self._shutdown_timeout + 2.0)
         elif thread is not threading.current_thread():
-            # The sinks' own closing comes after the shutdown timeout.
-            thread.join(self._shutdown_timeout + 2.0)
+            # The sinks' own closing comes after the shutdown timeout. Not by `join` alone: up to
+            # Python 3.12, one that was interrupted takes the thread for ended.
+            self._run.finished.wait(self._shutdown_timeout + 2.0)
+            thread.join(0.5)
 
     async def aclose(self) -> None:
         """Close the pipeline and wait until what was accepted is settled; from any loop."""
@@ -427,12 +429,7 @@ class Pipeline:
         Settled is delivered, filtered, or dropped and counted. Batches go out at once. Returns a
         report, also when `timeout` seconds were not enough. Cancelling it changes nothing.
         """
-        run = self._run
-        while self._thread is not None and not run.ready.is_set():
-            await anyio.sleep(0.001)
-        if run.here is None or run.finished.is_set():
-            return FlushReport(True)
-        return await (run.flush(timeout) if run.is_here else run.flush_from_loop(timeout))
+        return await self._run.flush_from_loop(timeout, starts=self._thread is not None)
 
     def complete(self, timeout: float | None = None) -> FlushReport:
         """Block until what was accepted before is settled on every route.
@@ -442,9 +439,4 @@ class Pipeline:
         """
         if in_loop():
             raise PipelineError("complete() would block the event loop: use `await acomplete()`")
-        run = self._run
-        if self._thread is not None:
-            run.ready.wait(timeout)
-        if run.here is None or run.finished.is_set():
-            return FlushReport(True)
-        return run.flush_from_thread(timeout)
+        return self._run.flush_from_thread(timeout, starts=self._thread is not None)

@@ -14,9 +14,9 @@ class Retry:
     """How often and when a batch whose sink raised `Retryable` is sent again.
 
     At most `attempts` sends in all, and none that would start later than `max_elapsed` seconds
-    after the first. The pause before the n-th repeat is drawn evenly from 0 to
-    `initial * 2**(n-1)` seconds, at most `maximum` (exponential back-off with full jitter); a
-    sink's `retry_after` lengthens it.
+    after the first; time in which the process stood still does not count. The pause before the
+    n-th repeat is drawn evenly from 0 to `initial * 2**(n-1)` seconds, at most `maximum`
+    (exponential back-off with full jitter); a sink's `retry_after` lengthens it.
     """
 
     attempts: int = 5

@@ -6,6 +6,7 @@ A pipeline has one run; after a fork, the child's begins another with empty hand
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 
@@ -15,6 +16,7 @@ from anyio.abc import TaskGroup
 from ..errors import PipelineError
 from ..level import Thresholds
 from ..stats import Counts, FlushReport
+from . import invocations
 from .backend import Loop, protect_from_interrupts, running_loop
 from .delivery import SHUTDOWN
 from .door import DOOR, Door
@@ -115,6 +117,9 @@ class Run:
                     tasks.start_soon(protect_from_interrupts(self._pump.run))
                     tasks.start_soon(protect_from_interrupts(self._announcer.run))
                     tasks.start_soon(protect_from_interrupts(errands.run), tasks)
+                    if invocations.needs_reminder():
+                        remind = protect_from_interrupts(invocations.remind)
+                        tasks.start_soon(remind, self._announcer.say)
                     on_open()
                     self.ready.set()
                     if self._opened is not None:
@@ -262,22 +267,37 @@ class Run:
         pending = {name: n for name, n in pending.items() if n > 0}
         return FlushReport(not pending, pending)
 
-    async def flush_from_loop(self, timeout: float | None) -> FlushReport:
-        """Flush for another loop."""
+    async def flush_from_loop(self, timeout: float | None, *, starts: bool) -> FlushReport:
+        """Flush for any loop, in time. `starts`: a thread may just be starting this run."""
+        began = time.monotonic()
+        with anyio.move_on_after(timeout):
+            while starts and not self.ready.is_set():  # noqa: ASYNC110 - what a thread sets
+                await anyio.sleep(0.001)
+        if self.here is None or self.finished.is_set():
+            return self.report()
+        left = _left_of(timeout, began)
+        if self.is_here:
+            return await self.flush(left)
         done = anyio.Event()
         there = running_loop()
         reports: list[FlushReport] = []
-        self._flush_from_afar(timeout, reports, lambda: there.post(done.set))
-        with anyio.move_on_after(timeout):  # this loop may be blocked
+        self._flush_from_afar(left, reports, lambda: there.post(done.set))
+        with anyio.move_on_after(left):  # this loop may be blocked
             await done.wait()
         return reports[0] if reports else self.report()
 
-    def flush_from_thread(self, timeout: float | None) -> FlushReport:
-        """Flush for a thread without a loop, which is blocked meanwhile."""
+    def flush_from_thread(self, timeout: float | None, *, starts: bool) -> FlushReport:
+        """Flush for a thread without a loop, which is blocked meanwhile; else as above."""
+        began = time.monotonic()
+        if starts:
+            self.ready.wait(timeout)
+        if self.here is None or self.finished.is_set():
+            return self.report()
+        left = _left_of(timeout, began)
         done = threading.Event()
         reports: list[FlushReport] = []
-        self._flush_from_afar(timeout, reports, done.set)
-        done.wait(timeout)
+        self._flush_from_afar(left, reports, done.set)
+        done.wait(left)
         return reports[0] if reports else self.report()
 
     def _flush_from_afar(
@@ -304,3 +324,7 @@ class Run:
         counts: dict[str, Counts] = {DOOR: self.door.counts(), **self._routes.counts()}
         pending = {name: c.pending for name, c in counts.items() if c.pending}
         return FlushReport(not pending, pending)
+
+
+def _left_of(timeout: float | None, began: float) -> float | None:
+    return None if timeout is None else max(timeout - (time.monotonic() - began), 0.0)

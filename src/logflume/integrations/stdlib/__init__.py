@@ -9,13 +9,11 @@ from __future__ import annotations
 from .handler import Handler
 from .routing import capture
 from .servers import AccessFields, gunicorn_config, hypercorn_config, uvicorn_config
-from .sigterm import deliver_before_sigterm
 
 __all__ = [
     "AccessFields",
     "Handler",
     "capture",
-    "deliver_before_sigterm",
     "gunicorn_config",
     "hypercorn_config",
     "uvicorn_config",

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...errors import ConfigurationError
-from .handler import names_in, number_of
+from ..processes import deliver_before_sigterm
+from .handler import Handler, names_in, number_of
 
 __all__ = ["AccessFields", "gunicorn_config", "hypercorn_config", "uvicorn_config"]
 
@@ -41,8 +42,17 @@ def uvicorn_config(
     # Here uvicorn writes whether to use colours; nothing else uses them.
     config["formatters"] = {"default": {}, "access": {}}
     del config["handlers"]["logflume"]["class"]
-    config["handlers"]["logflume"]["()"] = f"{_HERE}.sigterm.parting_handler"
+    config["handlers"]["logflume"]["()"] = f"{__name__}.parting_handler"
     return config
+
+
+def parting_handler(*, exclude_loggers: Iterable[str] = ()) -> Handler:
+    """Return a `Handler`, and let SIGTERM wait for what that is given.
+
+    For `dictConfig`: reading the configuration is all that happens in each of a server's processes.
+    """
+    deliver_before_sigterm()
+    return Handler(exclude_loggers=exclude_loggers)
 
 
 def hypercorn_config(
@@ -66,7 +76,7 @@ def gunicorn_config(
 
     With `--preload` or without, with sync workers and uvicorn's: the arbiter logs to its default
     pipeline, which begins anew in each worker after the fork. For the last lines of uvicorn's
-    workers, see `deliver_before_sigterm`.
+    workers, see `integrations.processes.deliver_before_sigterm`.
     """
     return _config(level, exclude_loggers, ["gunicorn.error", "gunicorn.access"])
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from logflume.integrations.stdlib import deliver_before_sigterm
+from logflume.integrations.processes import deliver_before_sigterm
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def test_only_the_main_thread_can_ask_for_it() -> None:
 PROGRAM = """
 import asyncio, signal, sys
 from logflume import Pipeline, get_logger
-from logflume.integrations.stdlib import deliver_before_sigterm
+from logflume.integrations.processes import deliver_before_sigterm
 
 deliver_before_sigterm()
 log = get_logger("app")

@@ -1,0 +1,213 @@
+"""The end of a process by a signal, in an orderly way, and of one that a server ends by a signal.
+
+Without this, SIGTERM (from `kill`, service managers and container platforms) ends Python on the
+spot: no `finally` runs, and what pipelines hold is lost.
+
+In a script the signal becomes a SystemExit in the main thread, wherever that is, as Ctrl-C becomes
+a KeyboardInterrupt. On a loop that would end the loop, and asyncio would then cancel all tasks at
+once, a pipeline's too; so there, the block is cancelled, and SystemExit raised at its end.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from types import FrameType
+from typing import Any, NoReturn
+
+import anyio
+
+from ..engine.backend import Loop, in_loop, running_loop
+from ..engine.current import current_pipeline, is_exiting
+from ..errors import ConfigurationError, PipelineError
+
+__all__ = ["deliver_before_sigterm", "exit_on_signals"]
+
+SAME = 0.2
+"""Seconds in which a signal that comes again is the same: `timeout`, for one, sends it twice, to
+the process and to its group."""
+
+
+@contextmanager
+def exit_on_signals(*signals: int) -> Iterator[None]:
+    """Turn SIGTERM, or the signals given, into an orderly exit of the block.
+
+    The body is left as if by Ctrl-C (in an async program: by cancellation), so that its `finally`
+    blocks run and pipelines are closed within their `shutdown_timeout`; then the program exits
+    with 128 + the signal's number. A second signal, 0.2 s later or more, kills at once.
+
+        with exit_on_signals(), Pipeline("events.jsonl"):
+            work()
+
+    In an async program, let it be the outermost block of the main function, outside of task
+    groups, which would wrap the SystemExit:
+
+        async def main():
+            with exit_on_signals():
+                async with Pipeline(sinks.Console()):
+                    await serve()
+
+    An exception of another kind that the body raises meanwhile is not replaced. A handler that the
+    program has set before is called first, and set again at the end of the block; but not that of
+    SIGINT, which is Python's or the loop's. In the child of a fork, a signal raises SystemExit.
+
+    Raises:
+        ConfigurationError: a signal is none, or cannot be caught.
+        PipelineError: this is not the main thread, the only one where Python can set handlers.
+    """
+    wanted = [_checked(number) for number in signals] or [signal.SIGTERM]
+    if threading.current_thread() is not threading.main_thread():
+        raise PipelineError("exit_on_signals works in the main thread only: begin the block there")
+    leaving = _Exit(running_loop() if in_loop() else None)
+    try:
+        for number in wanted:
+            leaving.take(number)
+        with leaving.scope or nullcontext():
+            yield
+    except BaseException as error:
+        if not (_is_interruption(error) and leaving.explains(error)):
+            raise
+    finally:
+        leaving.give_back()
+    if leaving.signal is not None:
+        leaving.exit()
+
+
+class _Exit:
+    """What a signal does: on the loop given, cancel the scope; else raise SystemExit."""
+
+    def __init__(self, here: Loop | None) -> None:
+        self.signal: int | None = None
+        """The first signal that came."""
+        self.scope = None if here is None else anyio.CancelScope()
+        self._here = here
+        self._process = os.getpid()
+        self._came_at: float | None = None
+        self._before: dict[int, Any] = {}
+        self._ctrl_c = False
+
+    def take(self, number: int) -> None:
+        """Let a signal come here."""
+        if number == signal.SIGINT and self._here is None:
+            # asyncio and trio end in order on Ctrl-C, but only if the handler is Python's own.
+            self._ctrl_c = True
+        else:
+            self._before[number] = signal.signal(number, self._on_signal)
+
+    def explains(self, error: BaseException) -> bool:
+        """Whether a signal is what interrupted the block."""
+        if self._ctrl_c and self.signal is None and _is_ctrl_c(error):
+            self.signal = signal.SIGINT
+        return self.signal is not None
+
+    def give_back(self) -> None:
+        """Set the handlers that were there before, unless somebody has set others meanwhile."""
+        for number, before in self._before.items():
+            if signal.getsignal(number) == self._on_signal:
+                # None: it was not set by Python, which cannot set it again.
+                signal.signal(number, signal.SIG_DFL if before is None else before)
+
+    def exit(self) -> NoReturn:
+        """End the program with the status that tells of the signal."""
+        assert self.signal is not None
+        raise SystemExit(128 + self.signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        """Runs between any two instructions of the main thread, whether its loop turns or not."""
+        if self._came_at is not None:
+            if time.monotonic() - self._came_at >= SAME:
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
+            return
+        self._came_at = time.monotonic()
+        if is_exiting():  # in order already, which an exception would put an end to
+            return
+        self.signal = number
+        before = self._before.get(number)
+        if callable(before) and number != signal.SIGINT:
+            before(number, frame)
+        if os.getpid() != self._process:  # the loop, if there is one, is the parent's
+            self.exit()
+        if self._here is not None and self.scope is not None:
+            self._here.post(self.scope.cancel)
+            return
+        interrupt = signal.getsignal(signal.SIGINT)
+        if in_loop() and callable(interrupt):
+            # The block is around the loop: only the loop itself knows its main task, which it
+            # cancels on Ctrl-C.
+            interrupt(signal.SIGINT, frame)
+        else:
+            self.exit()
+
+
+def _is_ctrl_c(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup(KeyboardInterrupt) is not None
+    return isinstance(error, KeyboardInterrupt)
+
+
+def _is_interruption(error: BaseException) -> bool:
+    """Whether an exception says no more than that the block was interrupted."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup((Exception, SystemExit)) is None
+    return not isinstance(error, Exception | SystemExit | GeneratorExit)
+
+
+def _checked(number: object) -> int:
+    try:
+        if isinstance(number, bool):
+            raise ValueError
+        checked = signal.Signals(number)  # type: ignore[arg-type]
+    except ValueError:
+        checked = None
+    if checked is None or checked.name in ("SIGKILL", "SIGSTOP"):
+        raise ConfigurationError.of("exit_on_signals", number, "signals that can be caught")
+    return checked
+
+
+def deliver_before_sigterm() -> None:
+    """Have what was logged delivered before SIGTERM ends the process, if nobody else takes it.
+
+    For programs that a server ends. uvicorn takes the signal, ends all it does, and then sends it
+    to the process once more, for whoever took it before: as a rule nobody, so the process ends
+    there and then, a moment after its last lines. A program of one's own has `exit_on_signals`.
+
+    Of the current pipeline, if that runs in a thread of its own (the default one, or one that
+    `with Pipeline(...)` opened), within its `shutdown_timeout`. The process then ends as it would
+    have: by the signal. Only the main thread may ask for it; elsewhere nothing happens.
+
+    `uvicorn_config` asks for it. Elsewhere a program does so itself: uvicorn's workers under
+    gunicorn, for example, in gunicorn.conf.py:
+
+        def post_worker_init(worker):
+            deliver_before_sigterm()
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _deliver_and_end)
+
+
+def _deliver_and_end(number: int, frame: FrameType | None) -> None:
+    pipeline = current_pipeline()
+    if pipeline.runs_in_thread:
+        settled = _thread.allocate_lock()
+        settled.acquire()
+
+        def settle() -> None:
+            try:
+                pipeline.complete(pipeline.shutdown_timeout)
+            finally:
+                settled.release()
+
+        # A loop may run in this thread, where `complete` refuses to block; it has had its last
+        # turn. Not with `threading`, one of whose locks this thread may have been holding.
+        _thread.start_new_thread(settle, ())
+        settled.acquire(timeout=pipeline.shutdown_timeout)
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)

@@ -1,0 +1,405 @@
+"""Programs that end by a signal: in order, in time, and with the status that says so."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from logflume import ConfigurationError, PipelineError
+from logflume.integrations.processes import exit_on_signals
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+
+PRELUDE = """
+import os, signal, sys, threading, time
+import anyio
+from logflume import Pipeline, log
+from logflume.integrations.processes import exit_on_signals
+
+class Print:
+    async def open(self): ...
+    async def send(self, batch):
+        await anyio.sleep(0.05)
+        for record in batch.records: print(record.message, flush=True)
+    async def aclose(self): print("closed", flush=True)
+
+class Hang(Print):
+    async def send(self, batch): await anyio.sleep_forever()
+    async def aclose(self): ...
+
+def kill(number=signal.SIGTERM): os.kill(os.getpid(), number)
+
+def run(main, backend):
+    options = {"use_uvloop": True} if backend == "uvloop" else {}
+    name = "trio" if backend == "trio" else "asyncio"
+    anyio.run(main, backend=name, backend_options=options)
+"""
+
+
+def run_program(source: str, *args: str) -> subprocess.CompletedProcess[str]:
+    """Run a program of its own, which has the names of the prelude."""
+    return subprocess.run(
+        [sys.executable, "-c", PRELUDE + textwrap.dedent(source), *args],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+# Scripts.
+
+
+def test_a_script_ends_in_order() -> None:
+    """`finally` blocks run, and the pipeline is drained; then the status is that of a shell."""
+    done = run_program("""
+        with exit_on_signals(), Pipeline(Print()):
+            try:
+                log.info("before")
+                kill()
+                time.sleep(30)
+            finally:
+                log.info("last words")
+    """)
+    assert done.stdout == "before\nlast words\nclosed\n"
+    assert (done.returncode, done.stderr) == (128 + signal.SIGTERM, "")
+
+
+def test_the_default_pipeline_is_drained() -> None:
+    """As at any other exit."""
+    done = run_program("""
+        with exit_on_signals():
+            for n in range(100): log.info("line")
+            kill()
+    """)
+    assert done.stderr.count("line") == 100
+    assert done.returncode == 143
+
+
+def test_the_shutdown_timeout_is_the_most_it_takes() -> None:
+    """A sink that hangs holds up the end no longer than at any other."""
+    done = run_program("""
+        with exit_on_signals():
+            Pipeline(Hang(), shutdown_timeout=0.3).__enter__()
+            log.info("stuck")
+            print(time.monotonic(), flush=True)
+            kill()
+    """)
+    assert time.monotonic() - float(done.stdout) < 3.0
+    assert "1 record dropped by route 'hang': shutdown" in done.stderr
+    assert done.returncode == 143
+
+
+def test_a_signal_that_comes_while_the_pipeline_closes_loses_nothing() -> None:
+    """What had begun goes on to its end."""
+    done = run_program("""
+        class Closing(Pipeline):
+            def _on_close(self):
+                if not self.is_closed and not told: told.append(1); kill()
+                return super()._on_close()
+        told = []
+        with exit_on_signals():
+            with Closing(Print()):
+                log.info("before")
+    """)
+    assert (done.stdout, done.returncode) == ("before\nclosed\n", 143)
+
+
+def test_a_signal_that_comes_while_the_program_exits_loses_nothing() -> None:
+    """The exit is under way, and goes on in its order; an exception would cut it short."""
+    done = run_program("""
+        import contextlib
+        exits = contextlib.ExitStack()
+        exits.enter_context(exit_on_signals())
+        class Exiting(Pipeline):
+            def complete(self, timeout=None):
+                kill()
+                return super().complete(timeout)
+        Exiting(Print()).__enter__()
+        log.info("before")
+    """)
+    assert (done.stdout, done.returncode, done.stderr) == ("before\nclosed\n", 0, "")
+
+
+# Loops.
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "uvloop", "trio"])
+@pytest.mark.parametrize("where", ["inside", "around"])
+def test_an_async_program_ends_in_order(backend: str, where: str) -> None:
+    """Its main task is cancelled, whether the block is in it or around the whole loop."""
+    assert_ends_in_order("SIGTERM", backend, where)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("where", ["inside", "around"])
+def test_ctrl_c_can_be_one_of_the_signals(backend: str, where: str) -> None:
+    """Then it is no KeyboardInterrupt, but a status like that of the others."""
+    assert_ends_in_order("SIGINT", backend, where)
+
+
+def assert_ends_in_order(name: str, backend: str, where: str) -> None:
+    number = signal.Signals[name]
+    done = run_program(
+        """
+        number = signal.Signals[sys.argv[3]]
+        async def work():
+            async with Pipeline(Print()):
+                try:
+                    for n in range(50): await log.ainfo("before")
+                    kill(number)
+                    await anyio.sleep(30)
+                finally:
+                    log.info("last words")
+        async def main():
+            with exit_on_signals(number):
+                await work()
+        if sys.argv[2] == "inside":
+            run(main, sys.argv[1])
+        else:
+            with exit_on_signals(number):
+                run(work, sys.argv[1])
+        """,
+        backend,
+        where,
+        name,
+    )
+    assert done.stdout.splitlines() == ["before"] * 50 + ["last words", "closed"]
+    assert (done.returncode, done.stderr) == (128 + number, "")
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "uvloop", "trio"])
+def test_a_program_that_ignores_ctrl_c_ends_in_order(backend: str) -> None:
+    """As those that a shell starts in the background do."""
+    done = run_program(
+        """
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        async def main():
+            with exit_on_signals():
+                async with Pipeline(Print()):
+                    await log.ainfo("before")
+                    kill()
+                    await anyio.sleep(30)
+        run(main, sys.argv[1])
+        """,
+        backend,
+    )
+    assert (done.stdout, done.returncode) == ("before\nclosed\n", 143), done.stderr
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_tasks_and_pipelines_around_the_block_end_in_order(backend: str) -> None:
+    """Whatever is started in the block is cancelled; a pipeline around it is drained."""
+    done = run_program(
+        """
+        async def serve():
+            try:
+                await anyio.sleep(30)
+            finally:
+                log.info("served")
+        async def main():
+            async with Pipeline(Print()):
+                with exit_on_signals():
+                    async with anyio.create_task_group() as tasks:
+                        tasks.start_soon(serve)
+                        await anyio.wait_all_tasks_blocked()
+                        kill()
+        run(main, sys.argv[1])
+        """,
+        backend,
+    )
+    assert (done.stdout, done.returncode) == ("served\nclosed\n", 143), done.stderr
+
+
+# The same signal again.
+
+
+def test_a_second_signal_kills_at_once() -> None:
+    """Whoever asks twice does not want to wait for the shutdown timeout."""
+    done = run_program("""
+        def again():
+            time.sleep(0.4)
+            kill()
+        with exit_on_signals():
+            with Pipeline(Hang(), shutdown_timeout=20.0):
+                log.info("stuck")
+                threading.Thread(target=again, daemon=True).start()
+                kill()
+    """)
+    assert done.returncode == -signal.SIGTERM
+
+
+def test_a_signal_that_is_sent_twice_is_one() -> None:
+    """To the process and to its group, as the `timeout` command does."""
+    done = run_program("""
+        with exit_on_signals():
+            with Pipeline(Print()):
+                try:
+                    log.info("before")
+                    kill()
+                    time.sleep(30)
+                finally:
+                    kill()
+    """)
+    assert (done.stdout, done.returncode) == ("before\nclosed\n", 143)
+
+
+# What it leaves alone.
+
+
+def send_to_self(number: int = signal.SIGTERM) -> None:
+    os.kill(os.getpid(), number)
+
+
+def test_a_handler_of_the_program_is_called_first_and_set_again() -> None:
+    """The block adds to what the program does on the signal, while it lasts."""
+    called: list[int] = []
+
+    def before(number: int, frame: Any) -> None:
+        called.append(number)
+
+    old = signal.signal(signal.SIGTERM, before)
+    try:
+        with pytest.raises(SystemExit) as caught, exit_on_signals():
+            send_to_self()
+        assert caught.value.code == 143
+        assert called == [signal.SIGTERM]
+        assert signal.getsignal(signal.SIGTERM) is before
+    finally:
+        signal.signal(signal.SIGTERM, old)
+
+
+def test_a_handler_set_within_the_block_stays() -> None:
+    """It is no longer this block's affair."""
+    old = signal.getsignal(signal.SIGTERM)
+    try:
+        with exit_on_signals():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            send_to_self()
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, old)
+
+
+def test_without_a_signal_nothing_happens() -> None:
+    """The body's exceptions and its end are its own."""
+    with exit_on_signals():
+        pass
+    with pytest.raises(ZeroDivisionError), exit_on_signals():
+        raise ZeroDivisionError
+    with pytest.raises(KeyboardInterrupt), exit_on_signals():
+        raise KeyboardInterrupt
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_an_error_on_the_way_out_is_not_replaced() -> None:
+    """It says more than the signal; and so does a status that the program chose."""
+
+    def body(error: BaseException) -> None:
+        with exit_on_signals():
+            try:
+                send_to_self()
+            finally:
+                raise error
+
+    for error in (ZeroDivisionError(), SystemExit(3)):
+        with pytest.raises(type(error)) as caught:
+            body(error)
+        assert caught.value is error
+
+
+def test_a_body_that_swallows_the_exit_ends_all_the_same() -> None:
+    """At the end of the block."""
+
+    def body() -> None:
+        with exit_on_signals(), contextlib.suppress(SystemExit):
+            send_to_self()
+
+    with pytest.raises(SystemExit) as caught:
+        body()
+    assert caught.value.code == 143
+
+
+def test_other_signals_can_be_chosen() -> None:
+    """Instead of SIGTERM; also that of Ctrl-C."""
+
+    def body(number: int) -> None:
+        with exit_on_signals(signal.SIGHUP, signal.SIGINT):
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+            send_to_self(number)
+
+    for number in (signal.SIGHUP, signal.SIGINT):
+        before = signal.getsignal(number)
+        with pytest.raises(SystemExit) as caught:
+            body(number)
+        assert caught.value.code == 128 + number
+        assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize("given", [signal.SIGKILL, signal.SIGSTOP, 0, 1_000, "SIGTERM", True, None])
+def test_what_is_no_signal_or_cannot_be_caught_is_refused(given: Any) -> None:
+    """By name, before any handler is set."""
+    with (
+        pytest.raises(ConfigurationError, match="accepted: signals that can be caught"),
+        exit_on_signals(signal.SIGTERM, given),
+    ):
+        pass
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_only_the_main_thread_may_set_handlers() -> None:
+    """Elsewhere, Python cannot."""
+    errors: list[BaseException] = []
+
+    def elsewhere() -> None:
+        try:
+            with exit_on_signals():
+                pass
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    [error] = errors
+    assert isinstance(error, PipelineError)
+    assert "main thread only" in str(error)
+
+
+# Children.
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_forked_within_the_block_ends_in_order() -> None:
+    """Though the loop of the block is its parent's; the parent goes on."""
+    done = run_program("""
+        import multiprocessing
+        fork = multiprocessing.get_context("fork")
+        def work(ready):
+            log.info("child")
+            ready.set()
+            time.sleep(30)
+        async def main():
+            with exit_on_signals():
+                async with Pipeline(Print()):
+                    ready = fork.Event()
+                    child = fork.Process(target=work, args=(ready,))
+                    child.start()
+                    await anyio.to_thread.run_sync(ready.wait, 10)
+                    child.terminate()
+                    await anyio.to_thread.run_sync(child.join)
+                    await log.ainfo("parent: {code}", code=child.exitcode)
+        run(main, "asyncio")
+    """)
+    assert done.stdout == "parent: 143\nclosed\n"
+    assert done.stderr.count("child") == 1, done.stderr
+    assert done.returncode == 0
