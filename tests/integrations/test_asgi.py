@@ -168,7 +168,7 @@ def test_a_forked_child_makes_other_ids() -> None:
     """A server that forks its workers after the import does not give the same ids in each."""
     program = """
 import os
-from logflume.integrations._trace import new_request_id
+from logflume.integrations.asgi.trace import new_request_id
 new_request_id()
 if child := os.fork():
     os.waitpid(child, 0)

@@ -1,30 +1,22 @@
-"""ASGI applications: a context and one record for each request, and the pipeline's life.
-
-Pure ASGI: nothing is buffered, and no task is started. For Starlette, FastAPI, Litestar, Quart and
-all others; none of them is imported.
-"""
+"""The middleware: each call of the app, from its beginning to its end."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from inspect import isasyncgenfunction, iscoroutinefunction
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from ..engine.pipeline import Pipeline
-from ..errors import ConfigurationError
-from ..level import Level
-from ..logger import Logger
-from ._access import Access, Choice, level_of_status
-from ._calls import MARK, App, Connection, Request
-from ._inside import Inside
-from ._trace import new_request_id as _new_request_id
+from ...errors import ConfigurationError
+from ...level import Level
+from ...logger import Logger
+from .access import Access, Choice, level_of_status
+from .call import MARK, App
 from .control import RequestControl
+from .inside import Inside
+from .request import Request
+from .trace import new_request_id as _new_request_id
+from .websocket import Connection
 
-__all__ = ["LoggingMiddleware", "RequestControl", "lifespan"]
-
-_Lifespan: TypeAlias = Callable[[Any], AbstractAsyncContextManager[Any]]
-"""What Starlette and FastAPI call a lifespan: an async context manager, made for the app."""
+__all__ = ["LoggingMiddleware"]
 
 
 class LoggingMiddleware:
@@ -129,37 +121,3 @@ class LoggingMiddleware:
 
 
 _CALLS: dict[str, type[Request | Connection]] = {"http": Request, "websocket": Connection}
-
-
-def lifespan(
-    pipeline: Pipeline | Callable[[], Pipeline], own: _Lifespan | None = None
-) -> _Lifespan:
-    """Return a lifespan which opens the pipeline before the app starts, and closes it at the end.
-
-    `own` is the app's own lifespan: it runs inside, so that what it logs at its start and end is
-    delivered, and its state is passed on. A pipeline can be opened once; give a function that
-    makes one if the app may be started again, as in tests.
-
-        app = FastAPI(lifespan=lifespan(Pipeline(sinks.Console()), own))
-
-    Raises:
-        ConfigurationError: what is given is no pipeline and makes none.
-    """
-    if not isinstance(pipeline, Pipeline) and (
-        not callable(pipeline) or iscoroutinefunction(pipeline)
-    ):
-        raise ConfigurationError.of("lifespan.pipeline", pipeline, "a Pipeline, or what makes one")
-    if own is not None and (not callable(own) or isasyncgenfunction(own)):
-        accepted = "an app's lifespan, made with contextlib.asynccontextmanager, or None"
-        raise ConfigurationError.of("lifespan.own", own, accepted)
-
-    @asynccontextmanager
-    async def run(app: Any) -> AsyncIterator[Any]:
-        async with pipeline if isinstance(pipeline, Pipeline) else pipeline():
-            if own is None:
-                yield
-            else:
-                async with own(app) as state:
-                    yield state
-
-    return run

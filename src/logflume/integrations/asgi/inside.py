@@ -11,8 +11,8 @@ from typing import Any
 
 import anyio
 
-from ..logger import Logger
-from ..setting import positive
+from ...logger import Logger
+from ...setting import positive
 
 __all__ = ["Inside"]
 

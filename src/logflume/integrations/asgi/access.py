@@ -8,12 +8,12 @@ from inspect import iscoroutinefunction
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
-from ..errors import ConfigurationError
-from ..level import ERROR, INFO, WARNING, Level, coerce_level
-from ..logger import Logger, get_logger
-from ..mask import Mask
-from ..secrets import Finder, Names
-from ..snapshot import snapshot_fields, type_name
+from ...errors import ConfigurationError
+from ...level import ERROR, INFO, WARNING, Level, coerce_level
+from ...logger import Logger, get_logger
+from ...mask import Mask
+from ...secrets import Finder, Names
+from ...snapshot import snapshot_fields, type_name
 
 __all__ = ["HEADER", "Access", "Choice", "content_length", "level_of_code", "level_of_status"]
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ..errors import ConfigurationError
-from ..level import ERROR, Level, parse_level
-from ..override import override
-from ..snapshot import type_name
-from ._access import HEADER
-from ._calls import Call
+from ...errors import ConfigurationError
+from ...level import ERROR, Level, parse_level
+from ...override import override
+from ...snapshot import type_name
+from .access import HEADER
+from .call import Call
 
 __all__ = ["RequestControl"]
 

@@ -1,4 +1,4 @@
-"""One call of an ASGI app, watched: an HTTP request or a websocket (ASGI 3, HTTP & WebSocket 2.5).
+"""One call of an ASGI app, watched: what requests and websockets have in common.
 
 A call counts what passes through its `receive` and `send`, and logs the one record of it at the
 end. Nothing is held back or changed, but for the header with the request's id.
@@ -7,19 +7,19 @@ end. Nothing is held back or changed, but for the header with the request's id.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from time import perf_counter_ns
+from types import CodeType
 from typing import Any, TypeAlias
 
-from ..capture import PLAIN, log_with, surroundings
-from ..context import context, traced
-from ..level import ERROR, INFO, WARNING, Level
-from ..scope import Scope, is_failure
-from ..snapshot import safe_str, type_name
-from ._access import Access, content_length, level_of_code
-from ._route import RoutedScope
-from ._trace import new_request_id, request_id_from, span_from
+from ...capture import PLAIN, log_with, surroundings
+from ...context import context, traced
+from ...level import ERROR, INFO, WARNING, Level
+from ...scope import Scope, is_failure
+from ...snapshot import safe_str, type_name
+from .access import Access
+from .route import RoutedScope
+from .trace import new_request_id, request_id_from, span_from
 
-__all__ = ["MARK", "App", "Connection", "Message", "Receive", "Request", "Send"]
+__all__ = ["MARK", "App", "Call", "Message", "Receive", "Send"]
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -32,10 +32,10 @@ MARK = "logflume.request_id"
 
 _LONGEST = 1_024
 _GONE = {"ClientDisconnect", "ClientDisconnected", "WebSocketDisconnect"}
-_BY_THE_SERVER = {"http.response.pathsend", "http.response.zerocopysend"}
-"""ASGI's extensions: the server reads the file, the app says only how long it is."""
 _IDENTITY = ("request_id", "method", "path", "client")
 _LEAST = {"failed": ERROR, "cancelled": WARNING, "incomplete": WARNING}
+_channels: set[CodeType] = set()
+"""What the server's own `send` and `receive` are called by."""
 
 
 class Call:
@@ -76,6 +76,9 @@ class Call:
         self._span: tuple[int, int] | None = None
         self.record = Scope("", access.logger, INFO, {})
         self.hush: context | None = None  # which would hide a failure
+
+    def __init_subclass__(cls) -> None:
+        _channels.update(vars(cls)[name].__code__ for name in ("send", "receive"))
 
     def _identity(self) -> tuple[dict[str, Any], tuple[int, int] | None]:
         """Return the fields that all records of the call have, and the span it comes from."""
@@ -237,183 +240,6 @@ class Call:
         self.response_headers = message.get("headers") or []
 
 
-class Request(Call):
-    """An HTTP request."""
-
-    __slots__ = ("done_ns", "has_files")
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.done_ns = 0
-        self.has_files = False
-
-    async def receive(self) -> Message:
-        """Pass on what the client sends, counted."""
-        message = await self._receive()
-        if message["type"] == "http.request":
-            self.bytes_in += len(message.get("body") or b"")
-        elif message["type"] == "http.disconnect" and not self.done_ns:
-            self.gone = True
-        return message
-
-    async def send(self, message: Message) -> None:
-        """Pass on what the app sends; it counts once the server has taken it."""
-        kind = message["type"]
-        size = status = None
-        if kind == "http.response.body":
-            size = len(message.get("body") or b"")
-        elif kind == "http.response.start":
-            message, status = self._with_id(message), message.get("status")
-            self._give_back()
-        elif kind in _BY_THE_SERVER:
-            size = _length_of_part(message)
-            self.has_files = True
-        last = size is not None and not message.get("more_body", False)
-        if last:  # before it is taken: then the server may say `http.disconnect` to who listens
-            self.done_ns = perf_counter_ns()
-        try:
-            await self._send(message)
-        except BaseException as error:
-            if last:
-                self.done_ns = 0
-            self.gone = self.gone or isinstance(error, OSError)
-            raise
-        if size is not None:
-            self.bytes_out += size
-        elif status is not None:
-            self._take_start(message)
-        if last:
-            self.done_ns = perf_counter_ns()
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether the last part of the body was sent."""
-        return bool(self.done_ns)
-
-    def _summary(
-        self, own: dict[str, Any], outcome: str, total_ms: float
-    ) -> tuple[Level, str, str]:
-        status = self.status
-        if status is None and outcome in ("failed", "incomplete"):
-            status = 500  # which the server sends then
-        if status is not None:
-            own["status"] = status
-        own["duration_ms"] = total_ms
-        if self.done_ns:
-            # Up to the last byte: background tasks are not what the client waited for.
-            own["duration_ms"] = self.record.until(self.done_ns)
-            own["total_ms"] = total_ms
-        if self.asgi.get("method") == "HEAD":
-            self.bytes_out = 0  # whatever the app gave, the server sends no body
-        elif self.has_files and self.done_ns:
-            self.bytes_out = content_length(self.response_headers) or self.bytes_out
-        if status is None:
-            return INFO, f"{self.title} {{outcome}}", "outcome"
-        return self.access.level_of(status), f"{self.title} {{status}}", "status"
-
-    @property
-    def title(self) -> str:
-        """Method and path."""
-        return "{method} {path}" if self.asgi.get("method") is not None else "{path}"
-
-
-def _length_of_part(message: Message) -> int:
-    """Return how much of a file the server is to send, if the message says so."""
-    count = message.get("count")
-    return count if isinstance(count, int) and count > 0 else 0
-
-
-class Connection(Call):
-    """A websocket."""
-
-    __slots__ = ("code", "messages_in", "messages_out", "opened")
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.messages_in = self.messages_out = 0
-        self.opened = False
-        self.code: int | None = None
-
-    async def receive(self) -> Message:
-        """Pass on what the client sends, counted."""
-        message = await self._receive()
-        if message["type"] == "websocket.receive":
-            self.messages_in += 1
-            self.bytes_in += _size(message)
-        elif message["type"] == "websocket.disconnect" and self.code is None:
-            self.code = message.get("code") or 1005  # RFC 6455, section 7.1.5
-        return message
-
-    async def send(self, message: Message) -> None:
-        """Pass on what the app sends; it counts once the server has taken it."""
-        kind = message["type"]
-        closes = kind == "websocket.close" and self.opened and self.code is None
-        refused = kind == "websocket.close" and not self.opened
-        if kind in ("websocket.accept", "websocket.http.response.start"):
-            message = self._with_id(message)
-        elif closes:
-            self.code = message.get("code") or 1000  # before who listens is told of the end
-        try:
-            await self._send(message)
-        except BaseException as error:
-            if closes:
-                self.code = None
-            self.gone = self.gone or isinstance(error, OSError)
-            raise
-        if kind == "websocket.send":
-            self.messages_out += 1
-            self.bytes_out += _size(message)
-        elif kind == "websocket.accept":
-            self._open(message)
-        elif kind == "websocket.http.response.start":
-            self._take_start(message)
-        elif refused:
-            self.status = self.status or 403  # ASGI: closed before it was accepted
-
-    def _open(self, message: Message) -> None:
-        self.opened = True
-        self._take_start(message)
-        if not self.excluded:
-            self.access.logger.info("websocket {path} opened", path=self.path)
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether it was closed, by whomever, or refused."""
-        return self.code is not None or self.status is not None
-
-    @property
-    def has_left(self) -> bool:
-        """Whether the connection has come to its end."""
-        return self.gone or self.code is not None
-
-    @property
-    def title(self) -> str:
-        """The path."""
-        return "websocket {path}"
-
-    def _summary(
-        self, own: dict[str, Any], outcome: str, total_ms: float
-    ) -> tuple[Level, str, str]:
-        level, message, told = INFO, "websocket {path} {outcome}", "outcome"
-        if not self.opened and self.status is not None:
-            own["status"] = self.status
-            level = self.access.level_of(self.status)
-            message, told = "websocket {path} refused {status}", "status"
-        elif self.code is not None:
-            own["close_code"] = self.code
-            level = level_of_code(self.code)
-            message, told = "websocket {path} closed {close_code}", "close_code"
-        own["duration_ms"] = total_ms
-        own["messages_in"] = self.messages_in
-        own["messages_out"] = self.messages_out
-        return level, message, told
-
-
-def _size(message: Message) -> int:
-    data = message.get("bytes")
-    return len(data) if data is not None else len((message.get("text") or "").encode())
-
-
 def _headers_of(found: Any, wanted: set[bytes]) -> dict[bytes, bytes]:
     """Return the headers of these names; empty for those given twice."""
     given: dict[bytes, bytes] = {}
@@ -436,12 +262,7 @@ def _is_departure(error: BaseException) -> bool:
         return True
     at = error.__traceback__ if isinstance(error, OSError) else None
     while at is not None:
-        if at.tb_frame.f_code in _CHANNELS:
+        if at.tb_frame.f_code in _channels:
             return True
         at = at.tb_next
     return False
-
-
-_CHANNELS = {
-    kind.__dict__[name].__code__ for kind in (Request, Connection) for name in ("send", "receive")
-}
