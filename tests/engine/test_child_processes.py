@@ -103,6 +103,42 @@ def test_a_fork_with_a_full_door_splits_no_record_and_doubles_none(tmp_path: Pat
     }
 
 
+def test_a_fork_amid_the_work_of_the_pump_costs_the_child_nothing(tmp_path: Path) -> None:
+    """Memory that the pipeline's thread was encoding into belongs to nobody in the child."""
+    run_program(
+        tmp_path,
+        """
+        import os, threading
+        from logflume import Pipeline, Route, encoders, log
+
+        held, go, parent = threading.Event(), threading.Event(), os.getpid()
+
+        def hold(record):
+            if os.getpid() == parent:
+                held.set()
+                go.wait(20)
+            return True
+
+        encoder = encoders.Json()
+        first = Route("out.jsonl", encoder=encoder)
+        second = Route("second.jsonl", encoder=encoder, filter=hold)
+        with Pipeline(first, second) as pipeline:
+            log.info("parent")
+            assert held.wait(20)
+            pid = os.fork()
+            if not pid:
+                log.info("child")
+                pipeline.close()
+                counts = pipeline.stats().routes.values()
+                os._exit([c.delivered for c in counts] != [1, 1])
+            status = os.waitpid(pid, 0)[1]
+            go.set()
+        assert not status
+        """,
+    )
+    assert messages(tmp_path) == {"parent": 1, "child": 1}
+
+
 def test_forks_amid_threads_that_log_hang_nowhere(tmp_path: Path) -> None:
     """No lock that another thread holds at a fork is waited for in the child."""
     run_program(

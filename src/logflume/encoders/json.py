@@ -105,6 +105,7 @@ class Json(Configured):
             return [write(self._encode_with_options(record)) for record in records]
         if self._process != process_id():
             self._forget_tails()
+            self._millisecond = _NEVER  # a fork may have come between it and its prefix
             self._process = process_id()
         written: list[Any] = []
         append = written.append
