@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 
 import blockbuster.blockbuster as guard
@@ -29,6 +30,7 @@ __all__ = [
     "Slow",
     "Unopenable",
     "may_block",
+    "name_of_case",
     "unmeasured",
 ]
 
@@ -46,3 +48,8 @@ def may_block() -> Iterator[None]:
 def unmeasured() -> dict[str, str]:
     """Return the environment without coverage, which loads modules and opens files of its own."""
     return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+
+
+def name_of_case(value: object) -> str:
+    """Return what a value is called in a test's name: in each run the same, without addresses."""
+    return re.sub(r" at 0x[0-9a-f]+", "", value if isinstance(value, str) else repr(value))

@@ -15,6 +15,7 @@ import pytest
 
 from logflume import ConfigurationError, context, get_logger, scope
 from logflume.scope import MOST_FIELDS, Scope
+from tests.fakes import name_of_case
 from tests.intake import captured
 
 log = get_logger("app")
@@ -219,7 +220,7 @@ async def test_generators_that_are_left_half_way_keep_no_scopes() -> None:
     assert alive() <= before + 2
 
 
-@pytest.mark.parametrize("given", ["app", 5, object()], ids=repr)
+@pytest.mark.parametrize("given", ["app", 5, object()], ids=name_of_case)
 def test_a_logger_that_is_none_is_refused(given: Any) -> None:
     """At once, and not at the end of the block, where it would hide the block's exception."""
     with pytest.raises(ConfigurationError, match=r"scope\.logger"):

@@ -36,6 +36,7 @@ from tests.fakes import (
     Rejecting,
     Slow,
     Unopenable,
+    name_of_case,
 )
 
 log = get_logger("tests.route")
@@ -569,7 +570,7 @@ def test_settings_that_mean_nothing_are_refused(options: dict[str, Any]) -> None
         Route(Collect(), **options)
 
 
-@pytest.mark.parametrize("sink", [None, 3, object(), Collect, b"bytes"], ids=repr)
+@pytest.mark.parametrize("sink", [None, 3, object(), Collect, b"bytes"], ids=name_of_case)
 def test_what_is_no_sink_is_refused(sink: object) -> None:
     """A route is given a sink, a path, a stream or a callable."""
     with pytest.raises(ConfigurationError, match="sink: got"):

@@ -26,7 +26,7 @@ from hypothesis import given, settings
 from logflume import ConfigurationError
 from logflume.files.compression import PARTIAL_SUFFIX, Compression, compression_of, recover
 from logflume.files.formats import FORMATS
-from tests.fakes import unmeasured
+from tests.fakes import name_of_case, unmeasured
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="files of POSIX")
 
@@ -673,7 +673,7 @@ async def asynchronous(source: Path, target: Path) -> None: ...
         ("./x", print), (".a\0", print), (".tmp", print), (".lz4", print, 1), (5, print),
         (".lz4", None), {}, object(),
     ],
-    ids=repr,
+    ids=name_of_case,
 )  # fmt: skip
 def test_what_means_nothing_is_refused(given: Any) -> None:
     """Anything else is an error that names the setting, what was given, and what is accepted."""

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 
 from logflume import ConfigurationError
 from logflume.files.retention import OldFile, Retention, retention_of
+from tests.fakes import name_of_case
 
 NOW = 1_700_000_000.0
 DAY = 86_400
@@ -124,7 +125,7 @@ async def asynchronous(files: list[OldFile]) -> list[OldFile]:
         0, -1, True, 1.5, "", "10", "ten files", "0 B", "daily", "00:00", timedelta(0),
         int, asynchronous, object(), [], (), [None], [[1]], {1}, {},
     ],
-    ids=repr,
+    ids=name_of_case,
 )  # fmt: skip
 def test_what_means_nothing_is_refused(given: Any) -> None:
     """Anything else is an error that names the setting, what was given, and what is accepted."""

@@ -18,6 +18,7 @@ from hypothesis import example, given, settings
 
 from logflume import ConfigurationError
 from logflume.files.rotation import Rotation, rotation_of
+from tests.fakes import name_of_case
 
 pytestmark = pytest.mark.skipif(not hasattr(time, "tzset"), reason="time zones of POSIX")
 
@@ -278,7 +279,7 @@ async def asynchronous(path: Path, size: int) -> bool:
         0, -1, True, 1.5, b"1 MB", timedelta(0), timedelta(-1), date(2024, 1, 1),
         int, asynchronous, object(), [], (), [None], ["1 MB", ["1 h"]], {"1 MB"}, {},
     ],
-    ids=repr,
+    ids=name_of_case,
 )  # fmt: skip
 def test_what_means_nothing_is_refused(given: Any) -> None:
     """Anything else is an error that names the setting, what was given, and what is accepted."""

@@ -18,7 +18,7 @@ from logflume.encoders import Json
 from logflume.sinks import Console, as_sink
 from logflume.sinks._terminal import is_terminal
 from logflume.sinks.console import wants_color
-from tests.fakes import may_block
+from tests.fakes import may_block, name_of_case
 
 log = get_logger("tests.console")
 
@@ -53,7 +53,7 @@ class Unsure(io.StringIO):
         (Terminal(), {"NO_COLOR": "1", "FORCE_COLOR": "1"}, False),
         (Terminal(), {"TERM": "dumb", "FORCE_COLOR": "1"}, True),
     ],
-    ids=str,
+    ids=name_of_case,
 )
 def test_only_terminals_are_coloured(
     stream: Any, environment: dict[str, str], colored: bool, monkeypatch: pytest.MonkeyPatch

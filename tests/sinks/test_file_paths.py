@@ -48,7 +48,7 @@ def path_of(template: str, record: Record) -> str:
         ("../logs/{user}", "../logs/ann"),
         ("logs//{user}", "logs/ann"),
         ("a{{b}}/{user}", "a{b}/ann"),
-        ("{pid}.log", f"{os.getpid()}.log"),
+        pytest.param("{pid}.log", f"{os.getpid()}.log", id="{pid}"),
         (".{user}", ".ann"),
     ],
 )

@@ -14,6 +14,7 @@ import pytest
 
 from logflume import ConfigurationError, PipelineError, get_logger
 from logflume.testing import Logs, capture
+from tests.fakes import name_of_case
 
 log = get_logger("shop")
 
@@ -82,7 +83,7 @@ def test_it_is_a_sequence_of_records(logs: Logs) -> None:
         ({"fields": {"id": 7}, "user": "alice", "level": "INFO"}, [0]),
         ({"unknown": 1}, []),
     ],
-    ids=str,
+    ids=name_of_case,
 )
 def test_records_are_found_by_what_was_logged(
     logs: Logs, wanted: dict[str, Any], found: list[int]
