@@ -14,6 +14,7 @@ import pytest
 from tests.servers import SERVERS, Served, serving
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.real,
     pytest.mark.blocking,
     pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGTERM"),
