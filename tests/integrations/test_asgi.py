@@ -19,7 +19,15 @@ import anyio.to_thread
 import pytest
 
 import logflume
-from logflume import ConfigurationError, Pipeline, Record, context, current_context, get_logger
+from logflume import (
+    ConfigurationError,
+    Pipeline,
+    PipelineError,
+    Record,
+    context,
+    current_context,
+    get_logger,
+)
 from logflume.integrations.asgi import LoggingMiddleware, lifespan
 from logflume.level import DEBUG
 from tests.fakes import Collect
@@ -1177,6 +1185,17 @@ def test_settings_that_mean_nothing_are_refused(setting: str, given: Any) -> Non
     """At construction, by name."""
     with pytest.raises(ConfigurationError, match=f"LoggingMiddleware.{setting}: got"):
         LoggingMiddleware(hello, **{setting: given})
+
+
+async def test_an_app_that_starts_again_is_told_how_to() -> None:
+    """As the second test client does: with a function, each start has a pipeline of its own."""
+    once, again = lifespan(Pipeline(Collect())), lifespan(lambda: Pipeline(Collect()))
+    for starts in (once, again, again):
+        async with starts(None):
+            pass
+    with pytest.raises(PipelineError, match=r"lifespan\(lambda: Pipeline"):
+        async with once(None):
+            pass
 
 
 def test_a_lifespan_of_nothing_is_refused() -> None:
