@@ -19,7 +19,15 @@ import anyio.to_thread
 import pytest
 
 import logflume
-from logflume import ConfigurationError, Pipeline, Record, context, current_context, get_logger
+from logflume import (
+    ConfigurationError,
+    Pipeline,
+    PipelineError,
+    Record,
+    context,
+    current_context,
+    get_logger,
+)
 from logflume.integrations.asgi import LoggingMiddleware, lifespan
 from logflume.level import DEBUG
 from tests.fakes import Collect
@@ -582,6 +590,81 @@ async def test_the_end_of_a_connection_after_the_response_is_none() -> None:
     assert access(taken).fields["outcome"] == "ok"
 
 
+async def _cancelled_by_the_end(app: Any, scope: Any, end: str, last: str) -> Taken:
+    """Call an app that sends in one task and listens in another, as streamed responses do; the
+    server says that all is over before its `send` of the last message has returned."""
+    over = anyio.Event()
+
+    async def receive() -> Any:
+        if scope["type"] == "websocket" and not connected:
+            connected.append(True)
+            return {"type": "websocket.connect"}
+        await over.wait()
+        return {"type": end}
+
+    async def send(message: Any) -> None:
+        if message["type"] == last and not message.get("more_body"):
+            over.set()
+            await anyio.sleep_forever()
+
+    connected: list[bool] = []
+    with captured() as taken:
+        await app_of(app)(scope, receive, send)
+    return taken
+
+
+@pytest.mark.parametrize(
+    ("last", "outcome"),
+    [
+        ({"type": "http.response.body"}, "ok"),
+        ({"type": "http.response.body", "body": b"abc"}, "disconnected"),
+        ({"type": "http.response.pathsend", "path": "/file"}, "disconnected"),
+    ],
+)
+async def test_the_end_may_be_told_before_the_last_send_returns(last: Any, outcome: str) -> None:
+    """Hypercorn does so, and who listens then cancels the send: the response is whole, if there
+    was nothing left in it but the end."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        async def stream() -> None:
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "http.response.body", "body": b"x", "more_body": True})
+            await send(last)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(stream)
+            await receive()
+            tasks.cancel_scope.cancel()
+        await anyio.sleep(0.01)  # a background task
+
+    taken = await _cancelled_by_the_end(app, scope_of(), "http.disconnect", last["type"])
+    shown = access(taken).fields
+    assert shown.items() >= {"outcome": outcome, "bytes_out": 1}.items()
+    assert access(taken).level.name == "INFO"
+    assert ("total_ms" in shown) == (outcome == "ok")
+
+
+async def test_a_websocket_s_end_may_be_told_before_its_close_returns() -> None:
+    """It was closed with the code that the app gave."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+
+        async def close() -> None:
+            await send({"type": "websocket.close", "code": 1000})
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(close)
+            await receive()
+            tasks.cancel_scope.cancel()
+
+    taken = await _cancelled_by_the_end(
+        app, scope_of(kind="websocket"), "websocket.disconnect", "websocket.close"
+    )
+    assert taken.last.fields.items() >= {"close_code": 1000, "outcome": "ok"}.items()
+
+
 async def test_bodies_that_are_not_sent_are_not_counted() -> None:
     """A server sends none in answer to HEAD, whatever the app gives."""
     scope = scope_of()
@@ -1102,6 +1185,17 @@ def test_settings_that_mean_nothing_are_refused(setting: str, given: Any) -> Non
     """At construction, by name."""
     with pytest.raises(ConfigurationError, match=f"LoggingMiddleware.{setting}: got"):
         LoggingMiddleware(hello, **{setting: given})
+
+
+async def test_an_app_that_starts_again_is_told_how_to() -> None:
+    """As the second test client does: with a function, each start has a pipeline of its own."""
+    once, again = lifespan(Pipeline(Collect())), lifespan(lambda: Pipeline(Collect()))
+    for starts in (once, again, again):
+        async with starts(None):
+            pass
+    with pytest.raises(PipelineError, match=r"lifespan\(lambda: Pipeline"):
+        async with once(None):
+            pass
 
 
 def test_a_lifespan_of_nothing_is_refused() -> None:

@@ -257,9 +257,14 @@ async def test_hypercorn_serves_it_on_every_backend(anyio_backend_name: str) -> 
         await anyio.to_thread.run_sync(log.info, "thread")
         return responses.PlainTextResponse("ok")
 
-    app = applications.Starlette(
-        routes=[routing.Route("/items/{item}", show)], lifespan=lifespan(Pipeline(sink))
-    )
+    async def stream(request: Any) -> Any:
+        async def parts() -> AsyncIterator[bytes]:
+            yield b"whole"
+
+        return responses.StreamingResponse(parts())
+
+    routes = [routing.Route("/items/{item}", show), routing.Route("/stream", stream)]
+    app = applications.Starlette(routes=routes, lifespan=lifespan(Pipeline(sink)))
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()  # who connects before the server is up waits
@@ -276,10 +281,18 @@ async def test_hypercorn_serves_it_on_every_backend(anyio_backend_name: str) -> 
         async with await anyio.connect_tcp("127.0.0.1", port) as connection:
             await connection.send(b"GET /items/3 HTTP/1.1\r\nhost: x\r\nx-request-id: r3\r\n\r\n")
             assert b"x-request-id: r3" in await connection.receive()
+        async with await anyio.connect_tcp("127.0.0.1", port) as connection:
+            await connection.send(b"GET /stream HTTP/1.1\r\nhost: x\r\n\r\n")
+            got = b""
+            while not got.endswith(b"0\r\n\r\n"):
+                got += await connection.receive()
         stop.set()
-    assert sink.messages == ["handler", "thread", "GET /items/3 200"]
-    assert {record.fields["route"] for record in sink.records} == {"/items/{item}"}
-    assert {record.fields["request_id"] for record in sink.records} == {"r3"}
+    *first, streamed = sink.records
+    assert [record.message for record in first] == ["handler", "thread", "GET /items/3 200"]
+    assert {record.fields["route"] for record in first} == {"/items/{item}"}
+    assert {record.fields["request_id"] for record in first} == {"r3"}
+    shown = streamed.fields
+    assert shown.items() >= {"path": "/stream", "outcome": "ok", "bytes_out": 5}.items()
     assert sink.closed == 1
 
 

@@ -45,7 +45,7 @@ class Call:
         "__weakref__",
         "_blocks", "_extra_headers", "_given", "_given_span", "_id", "_receive", "_send", "_span",
         "access", "asgi", "bytes_in", "bytes_out", "excluded", "gone", "hush", "is_late", "path",
-        "record", "response_headers", "status", "user_agent",
+        "record", "response_headers", "status", "told_over", "user_agent",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +58,7 @@ class Call:
         self.status: int | None = None
         self.bytes_in = self.bytes_out = 0
         self.gone = self.is_late = False
+        self.told_over = False  # by the server, whoever ended it
         self.user_agent: str | None = None
         self.response_headers: list[tuple[bytes, bytes]] = []
         path = scope.get("path", "")

@@ -8,7 +8,7 @@ from inspect import isasyncgenfunction, iscoroutinefunction
 from typing import Any, TypeAlias
 
 from ...engine.pipeline import Pipeline
-from ...errors import ConfigurationError
+from ...errors import ConfigurationError, PipelineError
 
 __all__ = ["lifespan"]
 
@@ -29,6 +29,7 @@ def lifespan(
 
     Raises:
         ConfigurationError: what is given is no pipeline and makes none.
+        PipelineError: as the app starts: it did so before, with this same pipeline.
     """
     if not isinstance(pipeline, Pipeline) and (
         not callable(pipeline) or iscoroutinefunction(pipeline)
@@ -38,8 +39,17 @@ def lifespan(
         accepted = "an app's lifespan, made with contextlib.asynccontextmanager, or None"
         raise ConfigurationError.of("lifespan.own", own, accepted)
 
+    starts = 0
+
     @asynccontextmanager
     async def run(app: Any) -> AsyncIterator[Any]:
+        nonlocal starts
+        starts += 1
+        if starts > 1 and isinstance(pipeline, Pipeline):
+            raise PipelineError(
+                "the app is started again, and its pipeline opens once: give lifespan a function "
+                "that makes one, as in lifespan(lambda: Pipeline(...))"
+            )
         async with pipeline if isinstance(pipeline, Pipeline) else pipeline():
             if own is None:
                 yield

@@ -6,6 +6,7 @@ from time import perf_counter_ns
 from typing import Any
 
 from ...level import INFO, Level
+from ...scope import is_failure
 from .access import content_length
 from .call import Call, Message
 
@@ -30,8 +31,9 @@ class Request(Call):
         message = await self._receive()
         if message["type"] == "http.request":
             self.bytes_in += len(message.get("body") or b"")
-        elif message["type"] == "http.disconnect" and not self.done_ns:
-            self.gone = True
+        elif message["type"] == "http.disconnect":
+            self.told_over = True
+            self.gone = self.gone or not self.done_ns
         return message
 
     async def send(self, message: Message) -> None:
@@ -52,8 +54,12 @@ class Request(Call):
         try:
             await self._send(message)
         except BaseException as error:
-            if last:
+            # hypercorn says `http.disconnect` before its `send` of the last part has returned; who
+            # listens, as Starlette's streams do, cancels that. All is sent if it was but the end.
+            is_end = not size and kind not in _BY_THE_SERVER
+            if last and not (is_end and self.told_over and not is_failure(error)):
                 self.done_ns = 0
+                self.gone = self.gone or self.told_over
             self.gone = self.gone or isinstance(error, OSError)
             raise
         if size is not None:

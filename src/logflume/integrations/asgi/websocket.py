@@ -28,8 +28,10 @@ class Connection(Call):
         if message["type"] == "websocket.receive":
             self.messages_in += 1
             self.bytes_in += _size(message)
-        elif message["type"] == "websocket.disconnect" and self.code is None:
-            self.code = message.get("code") or 1005  # RFC 6455, section 7.1.5
+        elif message["type"] == "websocket.disconnect":
+            self.told_over = True
+            if self.code is None:
+                self.code = message.get("code") or 1005  # RFC 6455, section 7.1.5
         return message
 
     async def send(self, message: Message) -> None:
@@ -44,7 +46,7 @@ class Connection(Call):
         try:
             await self._send(message)
         except BaseException as error:
-            if closes:
+            if closes and not self.told_over:  # else who listens cancels what the server has taken
                 self.code = None
             self.gone = self.gone or isinstance(error, OSError)
             raise
