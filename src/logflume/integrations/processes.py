@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 
 import anyio
 
-from ..engine.backend import Loop, in_loop, running_loop
+from ..engine.backend import Loop, in_loop, running_loop, within
 from ..engine.current import current_pipeline, is_exiting
 from ..errors import ConfigurationError, PipelineError
 
@@ -208,6 +208,6 @@ def _deliver_and_end(number: int, frame: FrameType | None) -> None:
         # A loop may run in this thread, where `complete` refuses to block; it has had its last
         # turn. Not with `threading`, one of whose locks this thread may have been holding.
         _thread.start_new_thread(settle, ())
-        settled.acquire(timeout=pipeline.shutdown_timeout)
+        settled.acquire(timeout=within(pipeline.shutdown_timeout))
     signal.signal(number, signal.SIG_DFL)
     signal.raise_signal(number)

@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import anyio
 
-from ..engine.backend import in_loop
+from ..engine.backend import in_loop, within
 from ..engine.current import current_pipeline
 from ..engine.invocations import announce_flushes
 from ..engine.ledger import describe
@@ -87,19 +87,22 @@ def _decorated(function: Callable[P, T], flush: _Flush) -> Callable[P, T]:
 
         @functools.wraps(function)
         async def awaited(*args: P.args, **kwargs: P.kwargs) -> Any:
-            try:
-                return await given(*args, **kwargs)
-            finally:
-                await flush.wait((*args, *kwargs.values()))
+            return await flush.after(lambda: given(*args, **kwargs), (*args, *kwargs.values()))
 
         return cast("Callable[P, T]", awaited)
 
     @functools.wraps(function)
-    def called_and_flushed(*args: P.args, **kwargs: P.kwargs) -> T:
+    def called_and_flushed(*args: P.args, **kwargs: P.kwargs) -> Any:
+        result: Any = None
         try:
-            return function(*args, **kwargs)
+            result = function(*args, **kwargs)
         finally:
-            flush.block((*args, *kwargs.values()))
+            if not inspect.isawaitable(result):
+                flush.block((*args, *kwargs.values()))
+        # Another decorator may have hidden that the function is async: it has not run yet.
+        if inspect.isawaitable(result):
+            return flush.after(lambda: result, (*args, *kwargs.values()))
+        return result
 
     return called_and_flushed
 
@@ -111,6 +114,18 @@ class _Flush:
         self._given = pipelines
         self._timeout = timeout
         self._told = False
+
+    async def after(self, begin: Callable[[], Any], arguments: tuple[object, ...]) -> Any:
+        """Await what is begun, then flush."""
+        try:
+            result = await begin()
+        except GeneratorExit:  # its loop has ended without it: nothing can be awaited any more
+            raise
+        except BaseException:
+            await self.wait(arguments)
+            raise
+        await self.wait(arguments)
+        return result
 
     async def wait(self, arguments: tuple[object, ...]) -> None:
         """Flush at the end of an async function, shielded from its cancellation."""
@@ -155,7 +170,7 @@ class _Flush:
             thread.start()
         flush(first)
         for thread in threads:
-            thread.join(max(until - time.monotonic(), 0.1))
+            thread.join(within(max(until - time.monotonic(), 0.1)))
         _tell_pending(reports, budget)
 
     def _pipelines(self) -> tuple[Pipeline, ...]:
