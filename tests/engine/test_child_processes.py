@@ -103,6 +103,41 @@ def test_a_fork_with_a_full_door_splits_no_record_and_doubles_none(tmp_path: Pat
     }
 
 
+def test_a_fork_amid_the_encoding_of_records_leaves_the_child_its_own_memory(
+    tmp_path: Path,
+) -> None:
+    """What one route's encoder had written is with the other's when the process is forked."""
+    run_program(
+        tmp_path,
+        """
+        import os, threading
+        from logflume import Pipeline, Route, encoders, log
+
+        begun, forked = threading.Event(), threading.Event()
+
+        class Waits(encoders.Json):
+            def encode(self, record):
+                begun.set()
+                forked.wait()
+                return super().encode(record)
+
+        with Pipeline("out.jsonl", Route("other.jsonl", encoder=Waits())) as pipeline:
+            log.info("parent")
+            begun.wait()
+            child = os.fork()
+            forked.set()
+            if not child:
+                for n in range(10): log.info("child " + str(n) * 100)
+                pipeline.close()
+                os._exit(0)
+            os.waitpid(child, 0)
+        """,
+    )
+    seen = messages(tmp_path)
+    assert set(seen.values()) == {1}
+    assert len(seen) == 11
+
+
 def test_forks_amid_threads_that_log_hang_nowhere(tmp_path: Path) -> None:
     """No lock that another thread holds at a fork is waited for in the child."""
     run_program(

@@ -26,12 +26,12 @@ class Routes:
         self._shared: frozenset[Encoder] = frozenset()
         self.rest = 0.0
         """Seconds for which the pump may let records gather."""
-        self._scratch = Scratch()
         self.start_over()
 
     def start_over(self) -> None:
-        """Take another lock: after a fork, the old one may be held by a thread that is gone."""
+        """Take another lock and other memory: after a fork, a thread that is gone may hold them."""
         self._lock = threading.Lock()
+        self._scratch = Scratch()
         self._leaving: tuple[Route, ...] = ()
 
     def __iter__(self) -> Iterator[Route]:
