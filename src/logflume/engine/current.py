@@ -34,6 +34,7 @@ __all__ = [
     "current_pipeline",
     "is_exiting",
     "opened",
+    "pipelines_in_threads",
     "set_default",
     "wait_until_up",
 ]
@@ -217,6 +218,12 @@ def _flush_threads() -> None:
             pipeline.spend(time.monotonic() - started)
 
 
+def pipelines_in_threads() -> list[Pipeline]:
+    """Return those that run in threads of their own and are open, the last one first, or ending."""
+    with _lock:
+        return [p for p in [*reversed(_open), *_ending] if p.runs_in_thread]
+
+
 def is_exiting() -> bool:
     """Whether the main thread has ended, and the process is about to."""
     return _exiting
@@ -225,9 +232,8 @@ def is_exiting() -> bool:
 def _at_exit() -> None:
     global _ended
     # Those that are ending, too: whoever waited for that may have been interrupted.
-    for pipeline in [*reversed(_open), *_ending]:
-        if pipeline.runs_in_thread:
-            pipeline.close()
+    for pipeline in pipelines_in_threads():
+        pipeline.close()
     with _lock:
         _ended = True
         _reconnect()
