@@ -99,6 +99,8 @@ class _Starter(_Elsewhere):
             pipeline = self._pipeline()
             try:
                 if pipeline.is_dormant:
+                    if _too_late:
+                        return None
                     pipeline.start_thread()
             except RuntimeError:  # the interpreter is exiting: no new threads
                 return None
@@ -151,6 +153,7 @@ _default: Pipeline | None = None
 _make_default: Callable[[], Pipeline]
 _last_resort: Encoder
 _exiting = _ended = False
+_too_late = False  # for `_at_exit` to be called
 
 
 def set_default(make: Callable[[], Pipeline], *, last_resort: Encoder) -> None:
@@ -268,6 +271,10 @@ def _after_fork() -> None:
 
 atexit.register(_at_exit)
 if hasattr(threading, "_register_atexit"):
-    threading._register_atexit(_flush_threads)
+    try:
+        threading._register_atexit(_flush_threads)
+    except RuntimeError:  # imported as late as that: by a thread that goes on, or at exit
+        _exiting = True
+        _too_late = threading.current_thread() is threading.main_thread()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=wait_until_up, after_in_child=_after_fork)
