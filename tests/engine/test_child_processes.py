@@ -180,6 +180,39 @@ def test_forks_amid_threads_that_log_hang_nowhere(tmp_path: Path) -> None:
     assert len([message for message in seen if message.startswith("child")]) == 300
 
 
+def test_a_fork_amid_threads_that_share_a_scope_hangs_nowhere(tmp_path: Path) -> None:
+    """The child adds to the scope it was forked in, though a thread was just doing so."""
+    run_program(
+        tmp_path,
+        """
+        import os, signal, threading
+        from logflume import Pipeline, scope
+
+        over = threading.Event()
+
+        def add():
+            while not over.is_set():
+                shared.add(x=1)
+
+        with Pipeline("out.jsonl"), scope("Shared") as shared:
+            threads = [threading.Thread(target=add) for _ in range(4)]
+            for thread in threads: thread.start()
+            statuses = []
+            for n in range(20):
+                child = os.fork()
+                if not child:
+                    signal.alarm(5)
+                    shared.add(y=1)
+                    os._exit(0)
+                statuses.append(os.waitpid(child, 0)[1])
+                if any(statuses): break
+            over.set()
+            for thread in threads: thread.join()
+        assert not any(statuses), statuses
+        """,
+    )
+
+
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_a_child_forked_on_a_loop_is_not_on_it(backend: str, tmp_path: Path) -> None:
     """The loop is the parent's: the child may block, and delivers when it ends."""
