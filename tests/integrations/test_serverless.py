@@ -356,6 +356,26 @@ def test_a_timeout_may_be_as_long_as_one_likes(
     assert not capfd.readouterr().err
 
 
+def test_a_function_that_calls_itself_is_flushed_once() -> None:
+    """At its very end: the deadline is that of the invocation."""
+
+    @flush_after_invocation(timeout=0.3)
+    def called(depth: int) -> int:
+        log.info("Called")
+        return depth and called(depth - 1) + 1
+
+    @flush_after_invocation(timeout=0.3)
+    async def awaited(depth: int) -> int:
+        log.info("Awaited")
+        return depth and await awaited(depth - 1) + 1
+
+    with Pipeline(Hang(), shutdown_timeout=0.0):
+        started = time.monotonic()
+        assert called(5) == 5
+        assert asyncio.run(awaited(5)) == 5
+        assert 0.5 < time.monotonic() - started < 1.2
+
+
 class Callables:
     """Things that can be called and are no plain functions."""
 

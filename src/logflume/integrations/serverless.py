@@ -11,6 +11,7 @@ import inspect
 import threading
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar, cast
 
 import anyio
@@ -32,6 +33,9 @@ T = TypeVar("T")
 
 MARGIN = 0.25
 """Seconds of an invocation that are left for its answer, if its platform says how many it has."""
+
+_begun: ContextVar[frozenset[_Flush]] = ContextVar("logflume.begun", default=frozenset())
+"""Of functions that have begun: one that calls itself is flushed once, at its very end."""
 
 
 def flush_after_invocation(
@@ -87,16 +91,22 @@ def _decorated(function: Callable[P, T], flush: _Flush) -> Callable[P, T]:
 
         @functools.wraps(function)
         async def awaited(*args: P.args, **kwargs: P.kwargs) -> Any:
+            if flush in _begun.get():
+                return await given(*args, **kwargs)
             return await flush.after(lambda: given(*args, **kwargs), (*args, *kwargs.values()))
 
         return cast("Callable[P, T]", awaited)
 
     @functools.wraps(function)
     def called_and_flushed(*args: P.args, **kwargs: P.kwargs) -> Any:
+        if flush in _begun.get():
+            return function(*args, **kwargs)
         result: Any = None
+        outside = _begun.set(_begun.get() | {flush})
         try:
             result = function(*args, **kwargs)
         finally:
+            _begun.reset(outside)
             if not inspect.isawaitable(result):
                 flush.block((*args, *kwargs.values()))
         # Another decorator may have hidden that the function is async: it has not run yet.
@@ -117,13 +127,16 @@ class _Flush:
 
     async def after(self, begin: Callable[[], Any], arguments: tuple[object, ...]) -> Any:
         """Await what is begun, then flush."""
+        outside = _begun.set(_begun.get() | {self})
         try:
             result = await begin()
         except GeneratorExit:  # its loop has ended without it: nothing can be awaited any more
             raise
         except BaseException:
+            _begun.reset(outside)
             await self.wait(arguments)
             raise
+        _begun.reset(outside)
         await self.wait(arguments)
         return result
 
