@@ -6,6 +6,7 @@ exception, a cancellation, or the closing of a generator by somebody else's task
 
 from __future__ import annotations
 
+import os
 import sys
 from _thread import RLock
 from collections.abc import Callable
@@ -27,6 +28,8 @@ MOST_FIELDS = 500
 
 _NEW, _OPEN, _ENDED = range(3)
 
+_lock = RLock()  # held for a moment: one for all scopes, which a forked child can renew
+
 
 class Scope:
     """What `scope` makes and finds: the record of a block, to which fields are added as it goes.
@@ -37,7 +40,7 @@ class Scope:
     """
 
     __slots__ = (
-        "_fields", "_home", "_left_out", "_level", "_lock", "_logger", "_message", "_outer",
+        "_fields", "_home", "_left_out", "_level", "_logger", "_message", "_outer",
         "_started", "_state", "_timers",
     )  # fmt: skip
 
@@ -48,7 +51,6 @@ class Scope:
         self._fields = fields
         self._timers: dict[str, list[int]] = {}
         self._left_out = 0
-        self._lock = RLock()
         self._state = _NEW
         self._started = 0
         self._outer: Scope | None = None
@@ -59,7 +61,7 @@ class Scope:
     def add(self, /, **fields: Any) -> None:
         """Add fields to the record, their values as they are now; the last one of a name counts."""
         taken = snapshot_fields(fields)
-        with self._lock:
+        with _lock:
             if self._state == _ENDED:
                 return
             if len(self._fields) + len(taken) <= MOST_FIELDS:
@@ -78,7 +80,7 @@ class Scope:
         return Timer(self, name)
 
     def _add_time(self, name: str, ns: int) -> None:
-        with self._lock:
+        with _lock:
             if self._state == _ENDED or not self._has_room(self._timers, name):
                 return
             total = self._timers.setdefault(name, [0, 0])
@@ -116,7 +118,7 @@ class Scope:
         In the context that it was entered in, if that is not the current one: then an async
         generator, or a task that was forgotten, is being closed by somebody else.
         """
-        with self._lock:
+        with _lock:
             if self._state != _OPEN:
                 return
             self._state = _ENDED
@@ -249,3 +251,13 @@ def is_failure(exc: BaseException) -> bool:
 
 _NONE = Scope("", get_logger("root"), WARNING, {})
 _NONE._state = _ENDED
+
+
+def _after_fork() -> None:
+    """Take another lock: a thread that stayed with the parent may have held the old one."""
+    global _lock
+    _lock = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 
 from .errors import ConfigurationError
@@ -20,7 +19,7 @@ def positive(setting: str, value: object, *, zero: bool = False, whole: bool = F
     if (
         isinstance(value, kinds)
         and not isinstance(value, bool)
-        and (0 < value < math.inf or (zero and value == 0))
+        and (0 < value <= sys.float_info.max or (zero and value == 0))
         and not (whole and value > sys.maxsize)  # no container has so many items
     ):
         return

@@ -458,6 +458,33 @@ def test_a_hung_sink_does_not_hold_up_the_exit() -> None:
     assert "1 record dropped by route 'hang': shutdown" in done.stderr
 
 
+@pytest.mark.parametrize("where", ["atexit.register(end)", "threading.Thread(target=last).start()"])
+def test_logflume_may_be_imported_while_the_interpreter_exits(where: str) -> None:
+    """By an `atexit` function, or in a thread that outlives the main one."""
+    source = f"""
+import atexit, threading
+
+def last():
+    threading.main_thread().join()
+    end()
+
+def end():
+    from logflume import log
+    log.info("Ending")
+
+{where}
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", source],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert done.stderr.count("\n") == 1
+    assert "Ending" in done.stderr
+
+
 def test_atexit_functions_may_log() -> None:
     """Also those that run after the pipeline has ended: stderr gets it there and then."""
     done = run_script("""

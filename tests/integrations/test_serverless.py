@@ -289,6 +289,93 @@ async def test_a_sync_function_on_a_loop_never_blocks_it(capfd: pytest.CaptureFi
 # What may be decorated, and what becomes of it.
 
 
+def plain(function: Any) -> Any:
+    """A decorator that hides whether a function is async."""
+
+    @functools.wraps(function)
+    def wrapped(*args: Any) -> Any:
+        return function(*args)
+
+    return wrapped
+
+
+async def test_an_async_function_under_a_plain_decorator_is_flushed(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Once what it returns has been awaited, not when it has merely been called."""
+    sink = Collect()
+
+    async def called(event: str) -> str:
+        await anyio.sleep(0)
+        log.info(event)
+        return event
+
+    async with Pipeline(patient(sink)):
+        assert await flush_after_invocation()(plain(called))("plain") == "plain"
+        assert sink.messages == ["plain"]
+        method: Any = staticmethod(called)
+        assert await flush_after_invocation()(method)("static") == "static"
+        assert sink.messages == ["plain", "static"]
+    assert not capfd.readouterr().err
+
+
+def test_a_coroutine_whose_loop_has_ended_can_be_closed() -> None:
+    """As the garbage collector does it: nothing can be awaited any more, on whatever loop."""
+
+    @flush_after_invocation()
+    async def called() -> None:
+        log.info("Called")
+        await asyncio.get_running_loop().create_future()
+
+    async def begin(coroutine: Any) -> None:
+        coroutine.send(None)
+
+    coroutine = called()
+    with Pipeline(Collect()):
+        asyncio.run(begin(coroutine))
+        coroutine.close()
+
+
+@pytest.mark.parametrize("timeout", [10**10, 1e300])
+def test_a_timeout_may_be_as_long_as_one_likes(
+    timeout: float, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Longer than what threads of Python can wait, too."""
+    one, two = Collect(), Collect()
+    with (
+        Pipeline(patient(one), shutdown_timeout=timeout, block_timeout=timeout) as first,
+        Pipeline(patient(two)) as second,
+    ):
+
+        @flush_after_invocation(first, second, timeout=timeout)
+        def called() -> None:
+            log.info("Called")
+
+        called()
+        assert two.messages == ["Called"]
+    assert not capfd.readouterr().err
+
+
+def test_a_function_that_calls_itself_is_flushed_once() -> None:
+    """At its very end: the deadline is that of the invocation."""
+
+    @flush_after_invocation(timeout=0.3)
+    def called(depth: int) -> int:
+        log.info("Called")
+        return depth and called(depth - 1) + 1
+
+    @flush_after_invocation(timeout=0.3)
+    async def awaited(depth: int) -> int:
+        log.info("Awaited")
+        return depth and await awaited(depth - 1) + 1
+
+    with Pipeline(Hang(), shutdown_timeout=0.0):
+        started = time.monotonic()
+        assert called(5) == 5
+        assert asyncio.run(awaited(5)) == 5
+        assert 0.5 < time.monotonic() - started < 1.2
+
+
 class Callables:
     """Things that can be called and are no plain functions."""
 
@@ -328,6 +415,8 @@ def test_settings_that_mean_nothing_are_refused() -> None:
         flush_after_invocation(generator)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="timeout: got -1; accepted"):
         flush_after_invocation(timeout=-1)
+    with pytest.raises(ConfigurationError, match=r"timeout: got 1000.*; accepted"):
+        flush_after_invocation(timeout=10**400)
 
 
 def test_frameworks_see_the_function_that_is_decorated() -> None:

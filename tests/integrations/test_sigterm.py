@@ -86,3 +86,57 @@ def test_all_is_delivered_before_the_process_ends(
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGTERM, "", "")
     lines = (tmp_path / "out.jsonl").read_text().splitlines()
     assert [json.loads(line)["fields"]["n"] for line in lines] == list(range(delivered))
+
+
+CLOSING = """
+import os, signal, sys, time
+import anyio
+from logflume import Pipeline, get_logger
+from logflume.integrations.processes import deliver_before_sigterm
+
+deliver_before_sigterm()
+log = get_logger("app")
+
+async def slow(record):
+    if record["fields"]["n"] == 1:
+        os.kill(os.getpid(), signal.SIGTERM)
+        if sys.argv[1] == "kills":
+            await anyio.sleep(0.4)
+            os.kill(os.getpid(), signal.SIGTERM)
+    await anyio.sleep(0.3)
+    os.write(1, str(record["fields"]["n"]).encode())
+
+class Closing(Pipeline):
+    def close(self):
+        for n in range(3):
+            log.info("{n}", n=n)
+        super().close()
+
+if sys.argv[1] == "leaves":
+    with Closing(slow):
+        pass
+    print("not reached")
+else:
+    pipeline = Closing(slow).__enter__()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a signal's number is no exit code there")
+@pytest.mark.parametrize(
+    ("how", "status", "delivered"),
+    [
+        ("leaves", -signal.SIGTERM, "012"),
+        ("exits", 0, "012"),
+        ("kills", -signal.SIGTERM, "0"),
+    ],
+)
+def test_what_a_closing_pipeline_holds_is_delivered(how: str, status: int, delivered: str) -> None:
+    """Leaving its block, it is waited for. An exit goes on, unless a second signal comes."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", CLOSING, how],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (status, delivered, "")

@@ -15,7 +15,7 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import anyio
 
@@ -31,6 +31,7 @@ __all__ = [
     "running_loop",
     "survivable",
     "whereabouts",
+    "within",
 ]
 
 T = TypeVar("T")
@@ -170,6 +171,15 @@ def whereabouts() -> tuple[str, str | None]:
     loop = _asyncio_loop()
     task = _asyncio_task_of(loop) if loop is not None else None
     return thread, None if task is None else task.get_name()
+
+
+@overload
+def within(timeout: float) -> float: ...
+@overload
+def within(timeout: float | None) -> float | None: ...
+def within(timeout: float | None) -> float | None:
+    """Return a timeout that `threading` takes: it raises at more than some 292 years."""
+    return None if timeout is None else min(timeout, threading.TIMEOUT_MAX)
 
 
 def survivable(error: BaseException) -> bool:

@@ -34,6 +34,7 @@ __all__ = [
     "current_pipeline",
     "is_exiting",
     "opened",
+    "pipelines_in_threads",
     "set_default",
     "wait_until_up",
 ]
@@ -98,6 +99,8 @@ class _Starter(_Elsewhere):
             pipeline = self._pipeline()
             try:
                 if pipeline.is_dormant:
+                    if _too_late:
+                        return None
                     pipeline.start_thread()
             except RuntimeError:  # the interpreter is exiting: no new threads
                 return None
@@ -150,6 +153,7 @@ _default: Pipeline | None = None
 _make_default: Callable[[], Pipeline]
 _last_resort: Encoder
 _exiting = _ended = False
+_too_late = False  # for `_at_exit` to be called
 
 
 def set_default(make: Callable[[], Pipeline], *, last_resort: Encoder) -> None:
@@ -217,6 +221,12 @@ def _flush_threads() -> None:
             pipeline.spend(time.monotonic() - started)
 
 
+def pipelines_in_threads() -> list[Pipeline]:
+    """Return those that run in threads of their own and are open, the last one first, or ending."""
+    with _lock:
+        return [p for p in [*reversed(_open), *_ending] if p.runs_in_thread]
+
+
 def is_exiting() -> bool:
     """Whether the main thread has ended, and the process is about to."""
     return _exiting
@@ -225,9 +235,8 @@ def is_exiting() -> bool:
 def _at_exit() -> None:
     global _ended
     # Those that are ending, too: whoever waited for that may have been interrupted.
-    for pipeline in [*reversed(_open), *_ending]:
-        if pipeline.runs_in_thread:
-            pipeline.close()
+    for pipeline in pipelines_in_threads():
+        pipeline.close()
     with _lock:
         _ended = True
         _reconnect()
@@ -262,6 +271,10 @@ def _after_fork() -> None:
 
 atexit.register(_at_exit)
 if hasattr(threading, "_register_atexit"):
-    threading._register_atexit(_flush_threads)
+    try:
+        threading._register_atexit(_flush_threads)
+    except RuntimeError:  # imported as late as that: by a thread that goes on, or at exit
+        _exiting = True
+        _too_late = threading.current_thread() is threading.main_thread()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=wait_until_up, after_in_child=_after_fork)

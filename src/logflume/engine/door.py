@@ -32,7 +32,7 @@ from ..capture import DONE
 from ..level import ERROR
 from ..record import Record
 from ..stats import Counts
-from .backend import Loop, in_loop, running_loop
+from .backend import Loop, in_loop, running_loop, within
 from .ledger import News
 from .pace import Pace
 
@@ -167,7 +167,7 @@ class Door:
                 return
             came = threading.Event()
             waiter = self._join(_Waiter(record, came.set))
-        came.wait(self._block_timeout)
+        came.wait(within(self._block_timeout))
         with self._lock:
             if not waiter.over:
                 self._leave(waiter)

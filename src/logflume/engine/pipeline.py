@@ -25,7 +25,7 @@ from ..source import refresh_thresholds
 from ..stats import FlushReport, Stats
 from . import current
 from . import route as routing
-from .backend import in_loop, load_asyncio
+from .backend import in_loop, load_asyncio, within
 from .door import Door
 from .ledger import describe
 from .news import tell_on_stderr
@@ -222,11 +222,11 @@ class Pipeline:
         if here is None and thread is None:  # not started yet, after a fork
             self.leave_behind()
         elif thread is None:
-            self._run.finished.wait(self._shutdown_timeout + 2.0)
+            self._run.finished.wait(within(self._shutdown_timeout + 2.0))
         elif thread is not threading.current_thread():
             # The sinks' own closing comes after the shutdown timeout. Not by `join` alone: up to
             # Python 3.12, one that was interrupted takes the thread for ended.
-            self._run.finished.wait(self._shutdown_timeout + 2.0)
+            self._run.finished.wait(within(self._shutdown_timeout + 2.0))
             thread.join(0.5)
 
     async def aclose(self) -> None:

@@ -17,7 +17,7 @@ from ..errors import PipelineError
 from ..level import Thresholds
 from ..stats import Counts, FlushReport
 from . import invocations
-from .backend import Loop, protect_from_interrupts, running_loop
+from .backend import Loop, protect_from_interrupts, running_loop, within
 from .delivery import SHUTDOWN
 from .door import DOOR, Door
 from .errands import Errands
@@ -290,14 +290,14 @@ class Run:
         """Flush for a thread without a loop, which is blocked meanwhile; else as above."""
         began = time.monotonic()
         if starts:
-            self.ready.wait(timeout)
+            self.ready.wait(within(timeout))
         if self.here is None or self.finished.is_set():
             return self.report()
         left = _left_of(timeout, began)
         done = threading.Event()
         reports: list[FlushReport] = []
         self._flush_from_afar(left, reports, done.set)
-        done.wait(left)
+        done.wait(within(left))
         return reports[0] if reports else self.report()
 
     def _flush_from_afar(

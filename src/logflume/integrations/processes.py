@@ -22,8 +22,9 @@ from typing import Any, NoReturn
 
 import anyio
 
-from ..engine.backend import Loop, in_loop, running_loop
-from ..engine.current import current_pipeline, is_exiting
+from ..engine.backend import Loop, in_loop, running_loop, within
+from ..engine.current import is_exiting, pipelines_in_threads
+from ..engine.pipeline import Pipeline
 from ..errors import ConfigurationError, PipelineError
 
 __all__ = ["deliver_before_sigterm", "exit_on_signals"]
@@ -177,9 +178,11 @@ def deliver_before_sigterm() -> None:
     to the process once more, for whoever took it before: as a rule nobody, so the process ends
     there and then, a moment after its last lines. A program of one's own has `exit_on_signals`.
 
-    Of the current pipeline, if that runs in a thread of its own (the default one, or one that
-    `with Pipeline(...)` opened), within its `shutdown_timeout`. The process then ends as it would
-    have: by the signal. Only the main thread may ask for it; elsewhere nothing happens.
+    Of the pipelines that run in threads of their own (the default one, and those that
+    `with Pipeline(...)` opened, also while they close), each within its `shutdown_timeout`. The
+    process then ends as it would have: by the signal. If it is exiting already, that goes on, and
+    only a second signal, 0.2 s later or more, ends it. Only the main thread may ask for it;
+    elsewhere nothing happens.
 
     `uvicorn_config` asks for it. Elsewhere a program does so itself: uvicorn's workers under
     gunicorn, for example, in gunicorn.conf.py:
@@ -193,21 +196,39 @@ def deliver_before_sigterm() -> None:
         signal.signal(signal.SIGTERM, _deliver_and_end)
 
 
+_came_at_exit: float | None = None
+
+
 def _deliver_and_end(number: int, frame: FrameType | None) -> None:
-    pipeline = current_pipeline()
-    if pipeline.runs_in_thread:
-        settled = _thread.allocate_lock()
-        settled.acquire()
-
-        def settle() -> None:
-            try:
-                pipeline.complete(pipeline.shutdown_timeout)
-            finally:
-                settled.release()
-
-        # A loop may run in this thread, where `complete` refuses to block; it has had its last
-        # turn. Not with `threading`, one of whose locks this thread may have been holding.
-        _thread.start_new_thread(settle, ())
-        settled.acquire(timeout=pipeline.shutdown_timeout)
+    global _came_at_exit
+    now = time.monotonic()
+    if is_exiting() and (_came_at_exit is None or now - _came_at_exit < SAME):
+        # All is being delivered, which an end here would cut short; and there are no new threads.
+        _came_at_exit = now if _came_at_exit is None else _came_at_exit
+        return
+    waits = [] if is_exiting() else [(p, _settling(p)) for p in pipelines_in_threads()]
+    for pipeline, settled in waits:
+        left = pipeline.shutdown_timeout - (time.monotonic() - now)
+        settled.acquire(timeout=within(max(left, 0.0)))
     signal.signal(number, signal.SIG_DFL)
     signal.raise_signal(number)
+
+
+def _settling(pipeline: Pipeline) -> _thread.LockType:
+    """Return a lock that is released once a pipeline has settled what it holds."""
+    settled = _thread.allocate_lock()
+    settled.acquire()
+
+    def settle() -> None:
+        try:
+            pipeline.complete(pipeline.shutdown_timeout)
+        finally:
+            settled.release()
+
+    # A loop may run in this thread, where `complete` refuses to block; it has had its last turn.
+    # Not with `threading`, one of whose locks this thread may have been holding.
+    try:
+        _thread.start_new_thread(settle, ())
+    except RuntimeError:  # the system has no more threads
+        settled.release()
+    return settled

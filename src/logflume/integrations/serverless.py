@@ -11,11 +11,12 @@ import inspect
 import threading
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, ParamSpec, TypeVar, cast
 
 import anyio
 
-from ..engine.backend import in_loop
+from ..engine.backend import in_loop, within
 from ..engine.current import current_pipeline
 from ..engine.invocations import announce_flushes
 from ..engine.ledger import describe
@@ -32,6 +33,9 @@ T = TypeVar("T")
 
 MARGIN = 0.25
 """Seconds of an invocation that are left for its answer, if its platform says how many it has."""
+
+_begun: ContextVar[frozenset[_Flush]] = ContextVar("logflume.begun", default=frozenset())
+"""Of functions that have begun: one that calls itself is flushed once, at its very end."""
 
 
 def flush_after_invocation(
@@ -87,19 +91,28 @@ def _decorated(function: Callable[P, T], flush: _Flush) -> Callable[P, T]:
 
         @functools.wraps(function)
         async def awaited(*args: P.args, **kwargs: P.kwargs) -> Any:
-            try:
+            if flush in _begun.get():
                 return await given(*args, **kwargs)
-            finally:
-                await flush.wait((*args, *kwargs.values()))
+            return await flush.after(lambda: given(*args, **kwargs), (*args, *kwargs.values()))
 
         return cast("Callable[P, T]", awaited)
 
     @functools.wraps(function)
-    def called_and_flushed(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
+    def called_and_flushed(*args: P.args, **kwargs: P.kwargs) -> Any:
+        if flush in _begun.get():
             return function(*args, **kwargs)
+        result: Any = None
+        outside = _begun.set(_begun.get() | {flush})
+        try:
+            result = function(*args, **kwargs)
         finally:
-            flush.block((*args, *kwargs.values()))
+            _begun.reset(outside)
+            if not inspect.isawaitable(result):
+                flush.block((*args, *kwargs.values()))
+        # Another decorator may have hidden that the function is async: it has not run yet.
+        if inspect.isawaitable(result):
+            return flush.after(lambda: result, (*args, *kwargs.values()))
+        return result
 
     return called_and_flushed
 
@@ -111,6 +124,21 @@ class _Flush:
         self._given = pipelines
         self._timeout = timeout
         self._told = False
+
+    async def after(self, begin: Callable[[], Any], arguments: tuple[object, ...]) -> Any:
+        """Await what is begun, then flush."""
+        outside = _begun.set(_begun.get() | {self})
+        try:
+            result = await begin()
+        except GeneratorExit:  # its loop has ended without it: nothing can be awaited any more
+            raise
+        except BaseException:
+            _begun.reset(outside)
+            await self.wait(arguments)
+            raise
+        _begun.reset(outside)
+        await self.wait(arguments)
+        return result
 
     async def wait(self, arguments: tuple[object, ...]) -> None:
         """Flush at the end of an async function, shielded from its cancellation."""
@@ -155,7 +183,7 @@ class _Flush:
             thread.start()
         flush(first)
         for thread in threads:
-            thread.join(max(until - time.monotonic(), 0.1))
+            thread.join(within(max(until - time.monotonic(), 0.1)))
         _tell_pending(reports, budget)
 
     def _pipelines(self) -> tuple[Pipeline, ...]:
