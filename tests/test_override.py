@@ -616,6 +616,22 @@ async def test_no_name_leads_past_redaction_or_processors(name: str) -> None:
     assert record.fields["service"] == "shop"
 
 
+@pytest.mark.parametrize("options", [{}, {"depth": 0}])
+def test_what_is_left_of_a_broken_call_does_not_go_there_either(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call whose capture fails has the context and the rules of its block."""
+
+    def broken(fields: Any) -> Any:
+        raise RecursionError
+
+    with captured() as taken, context(tenant="acme"), override(without=["audit"]):
+        monkeypatch.setattr(logflume.capture, "snapshot_fields", broken)
+        (log.opt(**options) if options else log).info("m", items=[1])
+    assert taken.last.fields == {"tenant": "acme", "logflume.capture_error": "RecursionError"}
+    assert taken.last.without == {"audit"}
+
+
 async def test_a_sink_s_own_records_come_from_nowhere_else() -> None:
     """What a sink logs of such a record is not kept from the same routes: it is news of its own."""
 
