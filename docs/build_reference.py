@@ -91,7 +91,7 @@ INTERNAL = {  # what the parts of the engine say to each other
     },
     "Record": {"bare", "origins"},
     "RequestControl": {"apply_to"},
-    "Scope": {"end", "move_here", "until"},
+    "Scope": {"end", "move_here", "run_at_home", "until"},
     "SinkBatch": {"rest", "without"},
 }
 SETTINGS_ONLY = {"Route"}  # made by users, called by the pipeline alone

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from typing import Any
@@ -295,6 +296,74 @@ def test_many_threads_may_enter_and_leave_at_once() -> None:
     assert (said.count("watched"), said.count("ordinary")) == (1200, 600)
 
 
+def test_what_one_costs_does_not_grow_with_those_that_are_open() -> None:
+    """Thousands of requests may have a level at once."""
+
+    def fastest() -> float:
+        times = []
+        for _ in range(20):
+            begun = time.perf_counter()
+            with override(level="DEBUG"):
+                pass
+            times.append(time.perf_counter() - begun)
+        return min(times)
+
+    alone = fastest()
+    blocks = [(contextvars.Context(), override(level="DEBUG")) for _ in range(30_000)]
+    for own, block in blocks:
+        own.run(block.__enter__)
+    among_many = fastest()
+    for own, block in blocks:
+        own.run(block.__exit__, None, None, None)
+    assert among_many < 5 * alone + 50e-6
+
+
+def test_one_that_ends_while_another_begins_takes_nothing_from_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As the finalizer of a coroutine may, which comes in anywhere."""
+    with captured(level=INFO) as taken:
+        ending, own = override(level="DEBUG"), contextvars.Context()
+        own.run(ending.__enter__)
+        lowest = sources._lowest
+
+        def interrupted() -> int | None:
+            monkeypatch.undo()
+            found = lowest()
+            own.run(ending.__exit__, None, None, None)
+            return found
+
+        monkeypatch.setattr(sources, "_lowest", interrupted)
+        with override(level="DEBUG"):
+            log.debug("mine")
+        log.debug("nobody's")
+    assert messages(taken.records) == ["mine"]
+
+
+def test_a_level_that_is_higher_than_all_costs_others_nothing() -> None:
+    """Nobody has to be looked at for it."""
+    with captured(level=INFO):
+        for level in ("INFO", "ERROR"):
+            with override(level=level):
+                outside = contextvars.Context()
+                assert type(outside.run(logflume.capture.get_context)) is dict
+                assert logflume.capture.get_context is plain
+                with override(level="DEBUG"):
+                    assert logflume.capture.get_context is not plain
+                assert logflume.capture.get_context is plain
+
+
+def test_a_level_that_others_rise_above_is_one_to_look_at() -> None:
+    """And no longer when they are as low again."""
+    with Pipeline(Collect(), level="DEBUG") as pipeline, override(level="DEBUG"):
+        assert logflume.capture.get_context is plain
+        pipeline.set_level("app", "ERROR")
+        assert log.is_enabled_for("DEBUG")
+        assert not contextvars.Context().run(log.is_enabled_for, "INFO")
+        pipeline.set_level("app", "DEBUG")
+        assert logflume.capture.get_context is plain
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_in_the_child_of_a_fork_only_its_own_block_counts() -> None:
     """Those of other threads are over there; its own ends as it does in the parent."""
@@ -545,6 +614,22 @@ async def test_no_name_leads_past_redaction_or_processors(name: str) -> None:
     (record,) = sink.records
     assert record.fields["password"] != "secret"
     assert record.fields["service"] == "shop"
+
+
+@pytest.mark.parametrize("options", [{}, {"depth": 0}])
+def test_what_is_left_of_a_broken_call_does_not_go_there_either(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call whose capture fails has the context and the rules of its block."""
+
+    def broken(fields: Any) -> Any:
+        raise RecursionError
+
+    with captured() as taken, context(tenant="acme"), override(without=["audit"]):
+        monkeypatch.setattr(logflume.capture, "snapshot_fields", broken)
+        (log.opt(**options) if options else log).info("m", items=[1])
+    assert taken.last.fields == {"tenant": "acme", "logflume.capture_error": "RecursionError"}
+    assert taken.last.without == {"audit"}
 
 
 async def test_a_sink_s_own_records_come_from_nowhere_else() -> None:

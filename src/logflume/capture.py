@@ -385,10 +385,11 @@ def _rescue(
     try:
         if not is_wanted(source, level.no):
             return DONE if waits else None
+        context, extra = surroundings()
         record = Record(
             time.time_ns(), level, safe_str(message), (),
-            {"logflume.capture_error": type_name(error)}, bound, {},
-            source.name, *_caller(2), *_whereabouts(),
+            {"logflume.capture_error": type_name(error)}, bound, context,
+            source.name, *_caller(2), *_whereabouts(), extra,
         )  # fmt: skip
         return _submit(record, waits)
     except Exception:

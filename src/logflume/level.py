@@ -205,6 +205,11 @@ class Thresholds:
         """The lowest number that was ever set: no record is below it."""
         return min(self._ever)
 
+    @property
+    def highest(self) -> int:
+        """The highest number of all: no name has a higher one."""
+        return max([self.root.no, *[level.no for level in list(self._named.values())]])
+
     def _remember(self, level: Level) -> None:
         if level.no not in self._ever:
             self._ever.append(level.no)

@@ -139,6 +139,16 @@ class Scope:
         finally:
             _current.set(self._outer)
 
+    def run_at_home(self, function: Callable[[], None]) -> None:
+        """Call a function in the context that it was entered in, if the current is of another."""
+        outer = _current.get()
+        while outer is not None and outer is not self:
+            outer = outer._outer
+        if outer is self or self._state != _OPEN:
+            function()
+        else:
+            self._home.run(function)
+
     def move_here(self) -> None:
         """Let the current context be the one it was entered in."""
         self._home = copy_context()

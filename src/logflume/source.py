@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import weakref
 from _thread import RLock
+from bisect import insort
 from collections.abc import Callable
 
 from . import level as levels
@@ -50,6 +51,7 @@ _lowered: list[int] = []
 _lowering = RLock()  # a finalizer or signal handler may come in between
 _look: Callable[[bool], None]
 _change = object()
+_applied: int | None = None
 
 
 def source_of(name: str) -> Source:
@@ -57,7 +59,10 @@ def source_of(name: str) -> Source:
     source = _sources.get(name)
     if source is None:
         source = _sources.setdefault(name, Source(name))
-        _set_threshold(source, _lowest())
+        change: object = None
+        while change is not _change:
+            change = _change
+            _set_threshold(source, _applied)
     return source
 
 
@@ -77,12 +82,13 @@ def refresh_thresholds() -> None:
 def _refresh_sources() -> None:
     """Whoever sees at its end that there was another change begins again: what it made of an older
     state does not stay."""
-    global _change
+    global _applied, _change
     change = _change = object()
     while True:
         lowest = _lowest()
         if lowest is not None:
             _look(True)
+        _applied = lowest  # new sources see it from now on
         for source in list(_sources.values()):
             _set_threshold(source, lowest)
         if lowest is None:
@@ -129,12 +135,16 @@ def on_lowered(look: Callable[[bool], None]) -> None:
 
 
 def lower(no: int) -> None:
-    """Let calls from a level on be looked at, until `restore`."""
+    """Let calls from a level on be looked at, until `restore`.
+
+    There may be thousands: the numbers are sorted, so that what one costs does not grow with them.
+    What has changed is read after the change, for a finalizer may come in at any point and make
+    another one. Where no logger has a higher level, there is nothing to be looked at.
+    """
     with _lowering:
-        before = _lowest()
-        _look(True)  # before a new source sees the level
-        _lowered.append(no)
-        is_news = before is None or no < before
+        insort(_lowered, no)
+        first = _lowered[:2]
+        is_news = first[0] == no and first[1:] != [no] and no < _thresholds.highest
         if is_news:
             _refresh_sources()
     if is_news:
@@ -147,8 +157,7 @@ def restore(no: int) -> None:
         if no not in _lowered:  # entered before a fork, in the parent
             return
         _lowered.remove(no)
-        lowest = _lowest()
-        is_news = lowest is None or no < lowest
+        is_news = no < min(_lowered[:1] or [levels.MAX_NO + 1]) and no < _thresholds.highest
         if is_news:
             _refresh_sources()
     if is_news:
@@ -161,12 +170,15 @@ def lower_only(numbers: list[int]) -> None:
     global _lowering
     _lowering = RLock()
     if _lowered:
-        _lowered[:] = numbers
+        _lowered[:] = sorted(numbers)
         refresh_thresholds()
 
 
 def _lowest() -> int | None:
-    return min(_lowered, default=None)
+    """Return the number that loggers have to speak from on for some task, if any has a higher."""
+    for no in _lowered[:1]:
+        return no if no < _thresholds.highest else None
+    return None
 
 
 # Others who want to know.

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import hmac
 import json
 import logging
+import types
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,14 @@ def everybody(scope: Any) -> bool:
 
 def nobody(scope: Any) -> bool:
     return False
+
+
+def yields(scope: Any) -> Iterator[bool]:
+    yield False
+
+
+async def yields_later(scope: Any) -> AsyncIterator[bool]:
+    yield False
 
 
 def controlled(app: Any = chatty, trusts: Any = everybody, **settings: Any) -> Any:
@@ -263,6 +273,32 @@ async def test_failures_are_logged_in_any_case(headers: dict[str, str]) -> None:
     assert messages(rest) == ([] if "x_log_skip" in headers else ["GET /x 500"])
 
 
+async def test_a_failure_elsewhere_is_logged_as_the_request_s_own() -> None:
+    """If another task throws into it: with the fields and routes of the request, not of that."""
+
+    @types.coroutine
+    def pause() -> Iterator[None]:
+        yield
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await pause()
+
+    async def nothing(message: Any = None) -> Any:
+        raise AssertionError
+
+    for asked in ({"x_log_skip": "1"}, {"x_log_without": "a"}, {"x_log_level": "CRITICAL"}):
+        with captured(level=INFO) as taken:
+            scope = scope_of("/x", x_request_id="r1", **asked)
+            running = controlled(app)(scope, nothing, nothing)
+            contextvars.copy_context().run(running.send, None)
+            with pytest.raises(ValueError, match="wrong"):
+                running.throw(ValueError("wrong"))
+        failure = taken.records[0]
+        assert failure.message == "Unhandled ValueError in GET /x"
+        assert failure.fields["request_id"] == "r1"
+        assert failure.without == ({"a"} if "x_log_without" in asked else set())
+
+
 # Routes.
 
 
@@ -422,6 +458,8 @@ async def test_the_headers_are_settings() -> None:
     [
         ("trusts", {"trusts": True}),
         ("trusts", {"trusts": None}),
+        ("trusts", {"trusts": yields}),
+        ("trusts", {"trusts": yields_later}),
         ("level_header", {"level_header": "x log"}),
         ("skip_header", {"skip_header": ""}),
         ("routes_header", {"routes_header": 3}),

@@ -327,6 +327,10 @@ class _Lowest(Thresholds):
         super().__init__(TRACE)
         self._each = each
 
+    @property
+    def highest(self) -> int:
+        return max(thresholds.highest for thresholds in self._each)
+
     def of(self, name: str) -> int:
         return min(thresholds.of(name) for thresholds in self._each)
 

@@ -144,11 +144,7 @@ class Call:
             if outcome == "disconnected" and error is not None and self.is_late:
                 self.status = None  # the framework's 500 for that, which nobody saw
             if outcome == "failed":
-                if self.hush is not None:
-                    self.hush.__exit__(None, None, None)
-                self.access.errors.opt(exception=error).error(
-                    f"Unhandled {{error}} in {self.title}", error=type_name(error)
-                )
+                self.record.run_at_home(lambda: self._log_failure(error))
             self.record.end(lambda gathered: self._log(outcome, gathered))
         except Exception as trouble:  # an app that keeps to no protocol; its affair with the server
             self.access.errors.error("No record of {path}", error=type_name(trouble))
@@ -196,6 +192,13 @@ class Call:
         """Add what only this kind of call has to its own fields; return the record's level and
         message, and the field that the message tells."""
         raise NotImplementedError
+
+    def _log_failure(self, error: BaseException | None) -> None:
+        if self.hush is not None:
+            self.hush.__exit__(None, None, None)
+        self.access.errors.opt(exception=error).error(
+            f"Unhandled {{error}} in {self.title}", error=type_name(error)
+        )
 
     def _log(self, outcome: str, gathered: dict[str, Any]) -> None:
         if self.excluded:

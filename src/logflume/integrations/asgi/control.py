@@ -74,7 +74,9 @@ class RequestControl:
     routes_header: str | None = field(default="x-log-without", kw_only=True)
 
     def __post_init__(self) -> None:
-        if not callable(self.trusts):
+        # What a generator function returns is true, whatever that yields.
+        yields = inspect.isgeneratorfunction(self.trusts) or inspect.isasyncgenfunction(self.trusts)
+        if yields or not callable(self.trusts):
             raise _wrong("trusts", self.trusts, "a function of the ASGI scope")
         seen: set[str] = set()
         for setting, name in vars(self).items():
