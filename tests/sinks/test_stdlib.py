@@ -286,6 +286,58 @@ async def test_a_handler_that_hangs_takes_few_threads() -> None:
     assert keep.texts[-1] == "again"
 
 
+async def test_a_call_that_was_given_up_is_no_other_record_s_failure() -> None:
+    """It may raise when it ends at last, while the handler is busy with another record."""
+    hung, raised = threading.Event(), threading.Event()
+    texts: list[str] = []
+
+    class Late(logging.Handler):
+        def createLock(self) -> None:  # noqa: N802 - as `logging` names it
+            self.lock = None
+
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage() == "0":
+                hung.wait()
+                threading.Timer(0.1, raised.set).start()
+                raise ValueError("late")
+            hung.set()
+            raised.wait()
+            texts.append(record.getMessage())
+
+    async with Pipeline(Route(Stdlib(Late()), timeout=0.5, retry=Retry(attempts=1))) as pipeline:
+        log.info("0")
+        log.info("1")
+        await pipeline.flush(timeout=20)
+        counts = pipeline.stats().routes["Late"]
+    assert (texts, counts.delivered, counts.dropped) == (["1"], 1, {"timeout": 1})
+
+
+async def test_a_call_that_was_given_up_gives_no_more_records() -> None:
+    """Its thread leaves the rest to the next one: no record comes twice."""
+    hung = threading.Event()
+    texts: list[str] = []
+
+    class Slow(logging.Handler):
+        def createLock(self) -> None:  # noqa: N802 - as `logging` names it
+            self.lock = None
+
+        def emit(self, record: logging.LogRecord) -> None:
+            texts.append(record.getMessage())
+            if record.getMessage() == "0":
+                hung.wait()
+
+    route = Route(Stdlib(Slow()), timeout=0.01, retry=Retry(attempts=1))
+    async with Pipeline(route) as pipeline:
+        for n in range(3):
+            log.info("{n}", n=n)
+        with anyio.fail_after(20):
+            while not pipeline.stats().routes["Slow"].dropped:
+                await anyio.sleep(0)
+        hung.set()
+        await pipeline.flush(timeout=20)
+    assert len(texts) == len(set(texts))
+
+
 async def test_failures_of_others_uses_of_a_handler_go_their_way() -> None:
     """`handleError` is watched in our thread only."""
     heard: list[str] = []
