@@ -292,7 +292,7 @@ async def test_a_call_that_was_given_up_is_no_other_record_s_failure() -> None:
     texts: list[str] = []
 
     class Late(logging.Handler):
-        def createLock(self) -> None:  # noqa: N802 - as `logging` names it
+        def createLock(self) -> None:
             self.lock = None
 
         def emit(self, record: logging.LogRecord) -> None:
@@ -318,7 +318,7 @@ async def test_a_call_that_was_given_up_gives_no_more_records() -> None:
     texts: list[str] = []
 
     class Slow(logging.Handler):
-        def createLock(self) -> None:  # noqa: N802 - as `logging` names it
+        def createLock(self) -> None:
             self.lock = None
 
         def emit(self, record: logging.LogRecord) -> None:
@@ -336,6 +336,30 @@ async def test_a_call_that_was_given_up_gives_no_more_records() -> None:
         hung.set()
         await pipeline.flush(timeout=20)
     assert len(texts) == len(set(texts))
+
+
+async def test_only_the_record_that_a_handler_hangs_at_is_lost() -> None:
+    """Those before and after it in the batch come once each."""
+    hung = threading.Event()
+    texts: list[str] = []
+
+    class Hanging(logging.Handler):
+        def createLock(self) -> None:
+            self.lock = None
+
+        def emit(self, record: logging.LogRecord) -> None:
+            texts.append(record.getMessage())
+            if record.getMessage() == "5":
+                hung.wait()
+
+    async with Pipeline(Route(Stdlib(Hanging()), timeout=0.3, retry=Retry(attempts=1))) as pipeline:
+        for n in range(10):
+            log.info("{n}", n=n)
+        await pipeline.flush(timeout=20)
+        counts = pipeline.stats().routes["Hanging"]
+        hung.set()
+    assert texts == list("0123456789")
+    assert (counts.delivered, counts.dropped) == (9, {"timeout": 1})
 
 
 async def test_failures_of_others_uses_of_a_handler_go_their_way() -> None:

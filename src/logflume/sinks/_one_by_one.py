@@ -26,6 +26,8 @@ class _Call:
     """Some records that are given in one go, which ends when nobody waits for it any more."""
 
     given_up = False
+    done = 0
+    """How many went well; the next one may be being given."""
 
 
 class OneByOne:
@@ -58,17 +60,17 @@ class OneByOne:
                 await anyio.sleep(PAUSE)
             call = _Call()
             try:
-                done, failure = await self._worker.run(self._some, call, batch.records, at)
+                failure = await self._worker.run(self._some, call, batch.records, at)
             except BaseException:
                 call.given_up = True
+                batch.advance(call.done)  # or the first of these would count as what hangs
                 self._worker.shutdown()
                 self._renew()
                 raise
-            if done:
-                batch.advance(done)
+            batch.advance(call.done)
             if failure is not None:
                 raise failure
-            at += done
+            at += call.done
 
     async def end(self, last: Callable[[], None] | None = None) -> None:
         """Let the worker thread end after one more call; raises what that raises."""
@@ -80,31 +82,26 @@ class OneByOne:
         finally:
             self._worker.shutdown()
 
-    def _some(
-        self, call: _Call, records: Sequence[Record], at: int
-    ) -> tuple[int, Exception | None]:
-        """Give some records: how many went well, and what stopped it."""
+    def _some(self, call: _Call, records: Sequence[Record], at: int) -> Exception | None:
+        """Give some records: what stopped it, if anything did."""
         self._calls.add(call)
         try:
             return self._given(call, records, at)
         finally:
             self._calls.discard(call)
 
-    def _given(
-        self, call: _Call, records: Sequence[Record], at: int
-    ) -> tuple[int, Exception | None]:
+    def _given(self, call: _Call, records: Sequence[Record], at: int) -> Exception | None:
         until = time.monotonic() + HOP
-        done = 0
         for record in records[at:]:
             if call.given_up:  # another one goes on with the rest
                 break
             failure = self._give(record)
             if failure is not None:
-                return done, failure
-            done += 1
+                return failure
+            call.done += 1
             if time.monotonic() > until:
                 break
-        return done, None
+        return None
 
 
 def as_exception(error: BaseException, raised_by: str) -> Exception:
