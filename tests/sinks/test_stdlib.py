@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import logging.handlers
+import os
 import pickle
 import queue
 import socket
@@ -182,6 +183,20 @@ def test_every_exception_has_a_stand_in(error: BaseException) -> None:
     assert kind.__name__ == type(error).__name__
     assert str(found) == str(error)
     assert type(error).__name__ in logging.Formatter().format(given)
+
+
+def test_the_process_is_the_one_that_logged() -> None:
+    """A record that came from another one, by a socket, say, has its number."""
+    made = LogRecords(escape=True).made_from(record_of("m", **{"process.pid": 4}))
+    assert (made.process, "process.pid" in vars(made)) == (4, False)
+    made = LogRecords(escape=True).made_from(record_of("m", **{"process.pid": "x"}))
+    assert (made.process, vars(made)["process.pid"]) == (os.getpid(), "x")
+
+
+def test_it_has_no_more_than_those_of_logging() -> None:
+    """What lists the extra attributes, a formatter for JSON, say, finds those that are fields."""
+    made = LogRecords(escape=True).made_from(record_of("m", user="a"))
+    assert vars(made).keys() - vars(logging.makeLogRecord({})).keys() == {"user"}
 
 
 def test_control_characters_forge_no_lines() -> None:

@@ -23,7 +23,7 @@ _MOST_NESTED = 4
 
 _YEAR_10000 = 253_402_300_800
 
-_codes: dict[tuple[Any, Any, Any], CodeType] = {}
+_codes: dict[tuple[str, int, str], CodeType] = {}
 
 
 class Entrance:
@@ -103,10 +103,15 @@ def code_at(path: Any, line: Any, function: Any) -> CodeType:
     Other loggers say where a record was made, but not by which code. With this, it is like any
     other Record, and encoders keep what belongs to its call site as they do for others.
     """
+    if type(path) is not str:
+        path = "" if path is None else safe_str(path)
+    if type(function) is not str:
+        function = "" if function is None else safe_str(function)
+    if type(line) is not int:
+        line = 0
     key = (path, line, function)
     code = _codes.get(key)
     if code is None:
-        path, function = safe_str(path), safe_str(function)
         try:
             code = _anywhere.__code__.replace(
                 co_filename=path, co_name=function, co_qualname=function, co_firstlineno=line
