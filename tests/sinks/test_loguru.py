@@ -183,6 +183,19 @@ async def test_an_exception_has_its_traceback(logger: Any) -> None:
     assert text.record["exception"].type.__name__ == "ValueError"
 
 
+async def test_a_traceback_begins_where_the_exception_s_does(logger: Any) -> None:
+    """Loguru shows by default who called, and the values there: in our thread, that would be us."""
+    texts = keep(logger, format="{message}", backtrace=True, diagnose=True)
+    async with Pipeline(Loguru()):
+        try:
+            raise ValueError("no")
+        except ValueError:
+            log.exception("failed", password="hunter2")
+    assert texts[0].count('File "') == 1
+    assert __file__ in texts[0]
+    assert "└" not in texts[0]
+
+
 async def test_control_characters_forge_no_lines(logger: Any) -> None:
     """Values show escapes; `escape=False` is for sinks that see to it themselves."""
     kept = keep(logger, format="{message} {extra} {extra[more][k][0]}")

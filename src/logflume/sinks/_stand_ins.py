@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import builtins
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType, FunctionType, TracebackType
 from typing import Any, cast
 
@@ -63,13 +62,16 @@ def _message_of(self: Exception) -> str:
     return str(self.args[0])
 
 
-def _frame() -> FrameType:
-    return sys._getframe()
+def _frame() -> Iterator[None]:
+    yield
 
 
 def _traceback_of(frames: list[Frame], shown: Callable[[str], str]) -> TracebackType | None:
-    """Return a traceback through these places: each frame is one of a function that was called
-    only to have it."""
+    """Return a traceback through these places.
+
+    Each frame is that of a generator which was never run: unlike a function's, it has no caller.
+    loguru and others show the callers of the first one, which would be this thread's own.
+    """
     traceback: TracebackType | None = None
     for frame in reversed(frames):
         line, function = max(frame.line, 1), shown(frame.function)
@@ -79,7 +81,7 @@ def _traceback_of(frames: list[Frame], shown: Callable[[str], str]) -> Traceback
             co_qualname=function,
             co_firstlineno=line,
         )
-        made = FunctionType(code, {"sys": sys})()
+        made: FrameType = FunctionType(code, {})().gi_frame
         # At no instruction: which part of the line was run is not known of this code.
         traceback = TracebackType(traceback, made, -1, line)
     return traceback
