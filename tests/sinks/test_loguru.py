@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from anyio import to_thread
 
 from logflume import (
     ConfigurationError,
@@ -194,6 +195,20 @@ async def test_a_traceback_begins_where_the_exception_s_does(logger: Any) -> Non
     assert texts[0].count('File "') == 1
     assert __file__ in texts[0]
     assert "└" not in texts[0]
+
+
+async def test_exceptions_come_through_loguru_s_queue(logger: Any) -> None:
+    """With `enqueue=True`, loguru pickles records."""
+    kept = keep(logger, format="{message}", enqueue=True)
+    async with Pipeline(Loguru()):
+        try:
+            raise KeyError("no")
+        except KeyError:
+            log.exception("failed")
+    await to_thread.run_sync(logger.complete)
+    (text,) = kept
+    assert 'raise KeyError("no")' in text
+    assert text.record["exception"].type.__name__ == "KeyError"
 
 
 async def test_control_characters_forge_no_lines(logger: Any) -> None:
