@@ -15,7 +15,7 @@ from ...exception import take_exception
 from ...level import INFO, MAX_NO, Level, parse_level
 from ...record import Extra, Record, process_id
 from ...snapshot import SCALARS, safe_str, snapshot, snapshot_args, type_name
-from .._incoming import code_at, literal, time_ns_of
+from .._incoming import code_at, fields_from, literal, time_ns_of
 
 __all__ = ["record_from", "rest_of"]
 
@@ -35,7 +35,12 @@ def record_from(given: logging.LogRecord, logger: str, hidden: frozenset[str]) -
 
     Raises whatever the code of somebody's own in it raises: see `rest_of`.
     """
+    event: dict[Any, Any] = {}
+    if type(given.msg) is dict and "_logger" in vars(given):
+        given, event = _unwrapped(given, given.msg)
     fields = _fields_of(given, hidden)
+    if event:
+        fields |= fields_from(event.items())
     message = given.msg
     template = message if type(message) is str else safe_str(message)
     # `logging` takes the mapping out of `log.info("%(key)s", {...})`.
@@ -109,6 +114,28 @@ def _fields_of(given: logging.LogRecord, hidden: frozenset[str]) -> dict[str, An
     if type(given.process) is int and given.process != process_id():
         fields["process.pid"] = given.process
     return fields
+
+
+def _unwrapped(
+    given: logging.LogRecord, wrapped: dict[Any, Any]
+) -> tuple[logging.LogRecord, dict[Any, Any]]:
+    """Return what structlog wrapped for its ProcessorFormatter: a LogRecord, and its fields."""
+    event = dict(wrapped)
+    made = logging.makeLogRecord(vars(given))
+    own = vars(made)
+    del own["_logger"]
+    method = own.pop("_name", None)
+    made.msg = event.pop("event", "")
+    args = event.pop("positional_args", ())
+    made.args = args if type(args) is tuple else (args,)
+    made.exc_info = event.pop("exc_info", None) or given.exc_info
+    if "level" in event and event["level"] in (method, given.levelname.lower()):
+        del event["level"]
+    if event.get("logger") == given.name:
+        del event["logger"]
+    if type(event.get("exception")) is str:  # the name that it has when it comes from elsewhere
+        event.setdefault("exc_text", event.pop("exception"))
+    return made, event
 
 
 def _named_in(template: str, args: Any) -> Any:
