@@ -11,7 +11,7 @@ from typing import Any
 
 from ..capture import is_wanted, submit, surroundings
 from ..engine.backend import whereabouts
-from ..level import INFO
+from ..level import INFO, Level
 from ..record import Record
 from ..snapshot import SCALARS, safe_str, snapshot, type_name
 from ..source import Source, source_of
@@ -30,12 +30,15 @@ class Entrance:
     """Where the records of another library come in: from any thread, and never raising.
 
     What could not be made into a record is one of the logger `name`, with what `text_of` finds to
-    say of it, and a field that tells of the failure.
+    say of it and the level that `level_of` finds, and a field that tells of the failure.
     """
 
-    def __init__(self, name: str, text_of: Callable[..., Any]) -> None:
+    def __init__(
+        self, name: str, text_of: Callable[..., Any], level_of: Callable[..., Level]
+    ) -> None:
         self._name = name
         self._text_of = text_of
+        self._level_of = level_of
         self._sources: dict[str, Source] = {}
         self._nested = threading.local()
 
@@ -55,13 +58,17 @@ class Entrance:
 
     def _take_rest(self, given: tuple[Any, ...], error: Exception) -> None:
         try:
-            if not is_wanted(self.source_of(self._name), INFO.no):
+            try:
+                level = self._level_of(*given)
+            except Exception:
+                level = INFO
+            if not is_wanted(self.source_of(self._name), level.no):
                 return
             fields = {"logflume.capture_error": type_name(error)}
             context, extra = surroundings()
             text = safe_str(self._text_of(*given))
             record = Record(
-                time.time_ns(), INFO, text, (), fields, {}, context, self._name,
+                time.time_ns(), level, text, (), fields, {}, context, self._name,
                 _anywhere.__code__, 0, *whereabouts(), extra, None, text,
             )  # fmt: skip
             submit(record)
