@@ -30,7 +30,7 @@ from logflume.capture import connect
 from logflume.engine import current
 from logflume.engine.backend import whereabouts
 from logflume.integrations.loguru import ToLogflume
-from logflume.level import TRACE, Thresholds, register_level
+from logflume.level import CRITICAL, TRACE, WARNING, Thresholds, register_level
 from logflume.sinks import Loguru
 from tests.fakes import Collect, may_block
 from tests.intake import Taken, captured
@@ -260,6 +260,16 @@ def test_nothing_is_raised_into_the_call(given: Any, taken: Taken) -> None:
     assert taken.last.fields == {"logflume.capture_error": "AttributeError"}
     for record in taken.records:
         assert encoders.Json().encode(record)
+
+
+def test_what_cannot_be_taken_whole_keeps_its_level(given: Any) -> None:
+    """Else the level of the pipeline would drop the gravest."""
+    with captured(level=WARNING) as taken:
+        given.patch(lambda record: record.update(extra=None)).critical("said")
+        given.patch(lambda record: record.update(extra=None)).info("not wanted")
+    (record,) = taken.records
+    assert (record.message, record.level) == ("said", CRITICAL)
+    assert record.fields == {"logflume.capture_error": "AttributeError"}
 
 
 def test_without_a_module_the_logger_is_the_root(given: Any, taken: Taken) -> None:

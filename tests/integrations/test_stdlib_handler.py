@@ -405,6 +405,40 @@ def test_records_that_raise_do_not(given: logging.Logger, taken: Taken) -> None:
     assert taken.last.message == "m"
 
 
+@pytest.mark.parametrize(
+    "name", ["name", "levelno", "levelname", "lineno", "pathname", "funcName", "args", "process"]
+)
+@pytest.mark.parametrize("value", [[], {}, [1], None, b"\xff", 1.5])
+def test_records_made_by_hand_are_taken(taken: Taken, name: str, value: Any) -> None:
+    """Whatever somebody put in place of a text or number: the rest of it comes."""
+    made = {"name": "made", "msg": "{m}", "levelno": 40, "levelname": "ERROR", name: value}
+    Handler().handle(logging.makeLogRecord(made))
+    assert taken.last.message.startswith("{m}")
+    assert taken.last.level.name == "ERROR" or name == "levelno"
+    assert encoders.Json().encode(taken.last).count(b"\n") == 1
+
+
+def test_a_record_without_anything_is_told_of(taken: Taken) -> None:
+    """One whose class forgot to initialize it."""
+    Handler().handle(logging.LogRecord.__new__(logging.LogRecord))
+    assert taken.last.logger == "root"
+    assert taken.last.fields == {"logflume.capture_error": "AttributeError"}
+
+
+def test_a_function_that_is_not_known_has_no_name(taken: Taken) -> None:
+    """`None` would be one."""
+    Handler().handle(logging.LogRecord("x", 20, "p.py", 1, "m", (), None))
+    assert taken.last.site.function == ""
+
+
+def test_records_of_other_processes_say_which(taken: Taken) -> None:
+    """As they come by a socket or queue; those of this one do not say it twice."""
+    Handler().handle(logging.makeLogRecord({"name": "far", "msg": "m", "process": os.getpid() + 1}))
+    assert taken.last.fields == {"process.pid": os.getpid() + 1}
+    Handler().handle(logging.makeLogRecord({"name": "near", "msg": "m"}))
+    assert taken.last.fields == {}
+
+
 def test_filters_decide_and_may_fail(taken: Taken) -> None:
     """A filter that refuses is heeded; one that raises is told of in a field."""
     handler = Handler()

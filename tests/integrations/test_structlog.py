@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import io
 import logging
 import pickle
 import sys
@@ -18,8 +19,10 @@ from hypothesis import given as given_any
 from hypothesis import strategies as st
 
 from logflume import ConfigurationError, Pipeline, Record, Route, context, encoders
+from logflume.integrations.stdlib import Handler
 from logflume.integrations.structlog import ToLogflume
 from logflume.level import WARNING
+from logflume.sinks._log_records import LogRecords
 from tests.fakes import Collect
 from tests.intake import Taken, captured
 
@@ -349,6 +352,40 @@ async def test_a_sink_that_logs_with_structlog_is_not_sent_its_own_records() -> 
         await pipeline.flush()
     assert talkative.messages == ["first"]
     assert sorted(other.messages) == ["first", "from the sink"]
+
+
+def test_an_event_wrapped_for_a_formatter_of_structlog_s_is_taken_apart(taken: Taken) -> None:
+    """By the bridge from `logging`: and a handler with that formatter may be the sink then."""
+    shown = io.StringIO()
+    handler = logging.StreamHandler(shown)
+    render = structlog.processors.KeyValueRenderer(key_order=["level", "event", "a"])
+    before = [structlog.stdlib.add_log_level, structlog.stdlib.ExtraAdder()]
+    formatter = structlog.stdlib.ProcessorFormatter(render, foreign_pre_chain=before)
+    handler.setFormatter(formatter)
+    wrapped = logging.getLogger("tests.wrapped")
+    bridge = Handler()
+    wrapped.addHandler(bridge)
+    log = structlog.wrap_logger(
+        wrapped,
+        processors=[S.add_log_level, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    try:
+        log.warning("{round} %s", "x", a=1, name="field")
+        try:
+            raise ValueError("no")
+        except ValueError:
+            log.exception("failed")
+        first, second = taken.records
+        assert (first.message, first.logger, first.level) == ("{round} x", wrapped.name, WARNING)
+        assert first.fields == {"a": 1, "name": "field"}
+        assert (second.message, second.fields) == ("failed", {})
+        assert second.exception is not None
+        assert second.exception.type == "ValueError"
+        handler.handle(LogRecords(escape=True).made_from(first))
+        assert shown.getvalue().startswith("level='warning' event='{round} x' a=1")
+    finally:
+        wrapped.removeHandler(bridge)
 
 
 def test_a_configured_chain_works_with_cached_loggers(taken: Taken) -> None:

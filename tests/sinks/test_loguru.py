@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from anyio import to_thread
 
 from logflume import (
     ConfigurationError,
@@ -181,6 +182,33 @@ async def test_an_exception_has_its_traceback(logger: Any) -> None:
     assert "in fail" in text
     assert 'raise KeyError("first")' in text
     assert text.record["exception"].type.__name__ == "ValueError"
+
+
+async def test_a_traceback_begins_where_the_exception_s_does(logger: Any) -> None:
+    """Loguru shows by default who called, and the values there: in our thread, that would be us."""
+    texts = keep(logger, format="{message}", backtrace=True, diagnose=True)
+    async with Pipeline(Loguru()):
+        try:
+            raise ValueError("no")
+        except ValueError:
+            log.exception("failed", password="hunter2")
+    assert texts[0].count('File "') == 1
+    assert __file__ in texts[0]
+    assert "└" not in texts[0]
+
+
+async def test_exceptions_come_through_loguru_s_queue(logger: Any) -> None:
+    """With `enqueue=True`, loguru pickles records."""
+    kept = keep(logger, format="{message}", enqueue=True)
+    async with Pipeline(Loguru()):
+        try:
+            raise KeyError("no")
+        except KeyError:
+            log.exception("failed")
+    await to_thread.run_sync(logger.complete)
+    (text,) = kept
+    assert 'raise KeyError("no")' in text
+    assert text.record["exception"].type.__name__ == "KeyError"
 
 
 async def test_control_characters_forge_no_lines(logger: Any) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import logging.handlers
+import os
 import pickle
 import queue
 import socket
@@ -23,6 +24,7 @@ import anyio
 import pytest
 
 from logflume import ConfigurationError, Pipeline, Retry, Route, get_logger
+from logflume.exception import ExceptionInfo, Frame, take_exception
 from logflume.integrations.stdlib import Handler
 from logflume.sinks import Stdlib, as_sink
 from logflume.sinks._log_records import LogRecords
@@ -184,6 +186,45 @@ def test_every_exception_has_a_stand_in(error: BaseException) -> None:
     assert type(error).__name__ in logging.Formatter().format(given)
 
 
+def test_the_process_is_the_one_that_logged() -> None:
+    """A record that came from another one, by a socket, say, has its number."""
+    made = LogRecords(escape=True).made_from(record_of("m", **{"process.pid": 4}))
+    assert (made.process, "process.pid" in vars(made)) == (4, False)
+    made = LogRecords(escape=True).made_from(record_of("m", **{"process.pid": "x"}))
+    assert (made.process, vars(made)["process.pid"]) == (os.getpid(), "x")
+
+
+def test_it_has_no_more_than_those_of_logging() -> None:
+    """What lists the extra attributes, a formatter for JSON, say, finds those that are fields."""
+    made = LogRecords(escape=True).made_from(record_of("m", user="a"))
+    assert vars(made).keys() - vars(logging.makeLogRecord({})).keys() == {"user"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyError("k"),
+        UnicodeDecodeError("utf-8", b"", 0, 1, "reason"),
+        ExceptionGroup("group", [ValueError("a"), OSError(2, "b")]),
+        ExceptionInfo("far.away.Error", "message"),
+        ExceptionInfo("odd\0.\ud800", "message", [Frame("f\0", 2**40, "\ud800")]),
+    ],
+    ids=["a built-in one", "of five arguments", "a group", "unknown", "impossible"],
+)
+def test_stand_ins_can_be_pickled(error: BaseException | ExceptionInfo) -> None:
+    """Queues to other threads and processes do so; tracebacks are never pickled."""
+    info = error if isinstance(error, ExceptionInfo) else take_exception(error)
+    assert info is not None
+    made = stand_in(info, str)
+    made.add_note("note")
+    again = pickle.loads(pickle.dumps(made))
+    assert type(again) is type(made)
+    assert (str(again), again.args, again.__notes__) == (str(made), made.args, ["note"])
+    assert "".join(format_exception(made))
+    members = [(type(one), str(one)) for one in getattr(again, "exceptions", ())]
+    assert members == [(type(one), str(one)) for one in getattr(made, "exceptions", ())]
+
+
 def test_control_characters_forge_no_lines() -> None:
     """Values show escapes; `escape=False` is for formatters that see to it themselves."""
     record = record_of("{user}", user="eve\n2026 ERROR forged")
@@ -282,8 +323,84 @@ async def test_a_handler_that_hangs_takes_few_threads() -> None:
             while len(keep.texts) < 4:
                 await anyio.sleep(0.05)
         log.info("again")
-    assert sorted(text for text in keep.texts if len(text) == 1) == ["0", "1", "2", "3"]
+    assert len({text for text in keep.texts if len(text) == 1}) == 4
     assert keep.texts[-1] == "again"
+
+
+async def test_a_call_that_was_given_up_is_no_other_record_s_failure() -> None:
+    """It may raise when it ends at last, while the handler is busy with another record."""
+    hung, raised = threading.Event(), threading.Event()
+    texts: list[str] = []
+
+    class Late(logging.Handler):
+        def createLock(self) -> None:
+            self.lock = None
+
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage() == "0":
+                hung.wait()
+                threading.Timer(0.1, raised.set).start()
+                raise ValueError("late")
+            hung.set()
+            raised.wait()
+            texts.append(record.getMessage())
+
+    async with Pipeline(Route(Stdlib(Late()), timeout=0.5, retry=Retry(attempts=1))) as pipeline:
+        log.info("0")
+        log.info("1")
+        await pipeline.flush(timeout=20)
+        counts = pipeline.stats().routes["Late"]
+    assert (texts, counts.delivered, counts.dropped) == (["1"], 1, {"timeout": 1})
+
+
+async def test_a_call_that_was_given_up_gives_no_more_records() -> None:
+    """Its thread leaves the rest to the next one: no record comes twice."""
+    hung = threading.Event()
+    texts: list[str] = []
+
+    class Slow(logging.Handler):
+        def createLock(self) -> None:
+            self.lock = None
+
+        def emit(self, record: logging.LogRecord) -> None:
+            texts.append(record.getMessage())
+            if record.getMessage() == "0":
+                hung.wait()
+
+    route = Route(Stdlib(Slow()), timeout=0.01, retry=Retry(attempts=1))
+    async with Pipeline(route) as pipeline:
+        for n in range(3):
+            log.info("{n}", n=n)
+        with anyio.fail_after(20):
+            while not pipeline.stats().routes["Slow"].dropped:
+                await anyio.sleep(0)
+        hung.set()
+        await pipeline.flush(timeout=20)
+    assert len(texts) == len(set(texts))
+
+
+async def test_only_the_record_that_a_handler_hangs_at_is_lost() -> None:
+    """Those before and after it in the batch come once each."""
+    hung = threading.Event()
+    texts: list[str] = []
+
+    class Hanging(logging.Handler):
+        def createLock(self) -> None:
+            self.lock = None
+
+        def emit(self, record: logging.LogRecord) -> None:
+            texts.append(record.getMessage())
+            if record.getMessage() == "5":
+                hung.wait()
+
+    async with Pipeline(Route(Stdlib(Hanging()), timeout=0.3, retry=Retry(attempts=1))) as pipeline:
+        for n in range(10):
+            log.info("{n}", n=n)
+        await pipeline.flush(timeout=20)
+        counts = pipeline.stats().routes["Hanging"]
+        hung.set()
+    assert texts == list("0123456789")
+    assert (counts.delivered, counts.dropped) == (9, {"timeout": 1})
 
 
 async def test_failures_of_others_uses_of_a_handler_go_their_way() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..capture import is_wanted, submit, surroundings
 from ..engine.backend import whereabouts
-from ..level import INFO
+from ..level import INFO, Level
 from ..record import Record
 from ..snapshot import SCALARS, safe_str, snapshot, type_name
 from ..source import Source, source_of
@@ -23,19 +23,22 @@ _MOST_NESTED = 4
 
 _YEAR_10000 = 253_402_300_800
 
-_codes: dict[tuple[Any, Any, Any], CodeType] = {}
+_codes: dict[tuple[str, int, str], CodeType] = {}
 
 
 class Entrance:
     """Where the records of another library come in: from any thread, and never raising.
 
     What could not be made into a record is one of the logger `name`, with what `text_of` finds to
-    say of it, and a field that tells of the failure.
+    say of it and the level that `level_of` finds, and a field that tells of the failure.
     """
 
-    def __init__(self, name: str, text_of: Callable[..., Any]) -> None:
+    def __init__(
+        self, name: str, text_of: Callable[..., Any], level_of: Callable[..., Level]
+    ) -> None:
         self._name = name
         self._text_of = text_of
+        self._level_of = level_of
         self._sources: dict[str, Source] = {}
         self._nested = threading.local()
 
@@ -55,13 +58,17 @@ class Entrance:
 
     def _take_rest(self, given: tuple[Any, ...], error: Exception) -> None:
         try:
-            if not is_wanted(self.source_of(self._name), INFO.no):
+            try:
+                level = self._level_of(*given)
+            except Exception:
+                level = INFO
+            if not is_wanted(self.source_of(self._name), level.no):
                 return
             fields = {"logflume.capture_error": type_name(error)}
             context, extra = surroundings()
             text = safe_str(self._text_of(*given))
             record = Record(
-                time.time_ns(), INFO, text, (), fields, {}, context, self._name,
+                time.time_ns(), level, text, (), fields, {}, context, self._name,
                 _anywhere.__code__, 0, *whereabouts(), extra, None, text,
             )  # fmt: skip
             submit(record)
@@ -103,10 +110,15 @@ def code_at(path: Any, line: Any, function: Any) -> CodeType:
     Other loggers say where a record was made, but not by which code. With this, it is like any
     other Record, and encoders keep what belongs to its call site as they do for others.
     """
+    if type(path) is not str:
+        path = "" if path is None else safe_str(path)
+    if type(function) is not str:
+        function = "" if function is None else safe_str(function)
+    if type(line) is not int:
+        line = 0
     key = (path, line, function)
     code = _codes.get(key)
     if code is None:
-        path, function = safe_str(path), safe_str(function)
         try:
             code = _anywhere.__code__.replace(
                 co_filename=path, co_name=function, co_qualname=function, co_firstlineno=line

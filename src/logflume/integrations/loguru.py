@@ -60,7 +60,9 @@ class ToLogflume:
             raise ConfigurationError(
                 "integrations.loguru needs loguru: pip install 'logflume[loguru]'"
             ) from error
-        self._entrance = Entrance("loguru", _text_of)
+        self._entrance = Entrance(
+            "loguru", _text_of, lambda given: _level_of(given.record["level"])
+        )
         self._holds_up_loops = False
 
     def __reduce__(self) -> Any:

@@ -73,7 +73,9 @@ class ToLogflume:
         # Since structlog 23.3: who called an async method, whose chain runs in another thread.
         self._caller = getattr(contextvars, "_ASYNC_CALLING_STACK", None)
         self._calling_thread = getattr(contextvars, "_ASYNC_CALLING_THREAD", None)
-        self._entrance = Entrance("structlog", lambda *given: given[2]["event"])
+        self._entrance = Entrance(
+            "structlog", lambda *given: given[2]["event"], lambda *given: _level_of({}, given[1])
+        )
 
     def __reduce__(self) -> Any:
         return type(self), ()  # loggers of structlog are pickled with their processors

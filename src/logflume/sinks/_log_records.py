@@ -52,7 +52,8 @@ class LogRecords:
         made.relativeCreated = made.created * 1e3 - started
         made.threadName = shown(record.thread)
         made.thread = self._threads.ident_of(record.thread)
-        own["taskName"] = record.task and shown(record.task)
+        if record.task is not None or "taskName" in own:  # `logging` knows it from Python 3.12 on
+            own["taskName"] = record.task and shown(record.task)
         if record.exception is not None:
             made.exc_text = "\n".join(backtrace(record.exception, form=shown))
             error = stand_in(record.exception, shown)
@@ -80,6 +81,8 @@ class LogRecords:
         for name in ("stack_info", "exc_text"):
             if own[name] is None and type(fields.get(name)) is str:
                 own[name] = "\n".join(map(shown, fields.pop(name).splitlines()))
+        if type(fields.get("process.pid")) is int:  # of another process
+            own["process"] = fields.pop("process.pid")
         if record.trace_id is not None:
             own["trace_id"], own["span_id"] = record.trace_id, record.span_id
         for key, value in fields.items():

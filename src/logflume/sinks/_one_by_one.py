@@ -22,6 +22,14 @@ MOST_CALLS = 4
 PAUSE = 0.05
 
 
+class _Call:
+    """Some records that are given in one go, which ends when nobody waits for it any more."""
+
+    given_up = False
+    done = 0
+    """How many went well; the next one may be being given."""
+
+
 class OneByOne:
     """Calls `give` for each record: it returns what it failed with, if it did, and never raises.
 
@@ -33,7 +41,7 @@ class OneByOne:
         self._name = name
         self._give = give
         self._worker: Worker | None = None
-        self._calls: set[object] = set()
+        self._calls: set[_Call] = set()
 
     def start(self) -> None:
         """Start the worker thread."""
@@ -50,17 +58,19 @@ class OneByOne:
         while at < len(batch):
             while len(self._calls) >= MOST_CALLS:  # noqa: ASYNC110 - an event of no loop
                 await anyio.sleep(PAUSE)
+            call = _Call()
             try:
-                done, failure = await self._worker.run(self._some, batch.records, at)
+                failure = await self._worker.run(self._some, call, batch.records, at)
             except BaseException:
+                call.given_up = True
+                batch.advance(call.done)  # or the first of these would count as what hangs
                 self._worker.shutdown()
                 self._renew()
                 raise
-            if done:
-                batch.advance(done)
+            batch.advance(call.done)
             if failure is not None:
                 raise failure
-            at += done
+            at += call.done
 
     async def end(self, last: Callable[[], None] | None = None) -> None:
         """Let the worker thread end after one more call; raises what that raises."""
@@ -72,25 +82,26 @@ class OneByOne:
         finally:
             self._worker.shutdown()
 
-    def _some(self, records: Sequence[Record], at: int) -> tuple[int, Exception | None]:
-        """Give some records: how many went well, and what stopped it."""
-        self._calls.add(call := object())
+    def _some(self, call: _Call, records: Sequence[Record], at: int) -> Exception | None:
+        """Give some records: what stopped it, if anything did."""
+        self._calls.add(call)
         try:
-            return self._given(records, at)
+            return self._given(call, records, at)
         finally:
             self._calls.discard(call)
 
-    def _given(self, records: Sequence[Record], at: int) -> tuple[int, Exception | None]:
+    def _given(self, call: _Call, records: Sequence[Record], at: int) -> Exception | None:
         until = time.monotonic() + HOP
-        done = 0
         for record in records[at:]:
+            if call.given_up:  # another one goes on with the rest
+                break
             failure = self._give(record)
             if failure is not None:
-                return done, failure
-            done += 1
+                return failure
+            call.done += 1
             if time.monotonic() > until:
                 break
-        return done, None
+        return None
 
 
 def as_exception(error: BaseException, raised_by: str) -> Exception:

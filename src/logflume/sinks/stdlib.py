@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from threading import get_ident
+import threading
 from typing import TYPE_CHECKING, Any
 
 from ..context import Inside, get_context
@@ -70,8 +70,7 @@ class Stdlib:
         self._close = close
         self._records = LogRecords(escape=escape)
         self._thread = OneByOne(f"logflume {self.name}", self._give)
-        self._ident = 0
-        self._failure: BaseException | None = None
+        self._calls = threading.local()  # some may go on that nobody waits for any more
         self._handle_error: Any = None
         self._does_more = type(handler).handleError is not logging.Handler.handleError
 
@@ -100,21 +99,24 @@ class Stdlib:
         """Hand over a record: what the handler failed with, if it did."""
         if record.level.no < self._handler.level:
             return None
-        self._ident = get_ident()
-        self._failure = None
         here = get_context()
         self._records.origins = here.origins if isinstance(here, Inside) else frozenset()
+        failures: list[BaseException] = []
+        self._calls.failures = failures
         try:
             with in_span_of(record):
                 self._handler.handle(self._records.made_from(record))
         except BaseException as error:
-            self._failure = error
-        return None if self._failure is None else as_exception(self._failure, "handler")
+            failures.append(error)
+        finally:
+            del self._calls.failures
+        return as_exception(failures[-1], "handler") if failures else None
 
     def _on_error(self, given: logging.LogRecord) -> None:
         """Keep what the handler failed with; that of other users of it goes where it went."""
-        if get_ident() == self._ident:
-            self._failure = sys.exc_info()[1] or RuntimeError("the handler failed")
+        failures: list[BaseException] | None = getattr(self._calls, "failures", None)
+        if failures is not None:
+            failures.append(sys.exc_info()[1] or RuntimeError("the handler failed"))
             if not self._does_more:
                 return
         self._handle_error(given)

@@ -11,7 +11,7 @@ from ...capture import is_wanted, submit, surroundings
 from ...engine.backend import load_asyncio
 from ...errors import ConfigurationError
 from ...level import INFO, parse_level
-from ...snapshot import type_name
+from ...snapshot import safe_str, type_name
 from ...source import Source, source_of
 from .incoming import record_from, rest_of
 
@@ -43,7 +43,8 @@ class Handler(logging.Handler):
 
     Fields are what `extra` and LoggerAdapters give; `%` arguments stay apart from the template;
     time, level, logger, call site, thread, task and exception are those of the call, and the
-    context (`with context(...)`) that of its task. `stack_info` becomes a field.
+    context (`with context(...)`) that of its task. `stack_info` becomes a field, and the number of
+    another process that a record came from `process.pid`.
 
         logging.basicConfig(handlers=[Handler()], level="DEBUG")
 
@@ -113,8 +114,14 @@ class Handler(logging.Handler):
             self._nested.depth = depth
 
     def _take(self, given: logging.LogRecord) -> None:
-        known = self._known.get(given.name) or self._know(given.name)
-        number = given.levelno if isinstance(given.levelno, int) else INFO.no
+        found = vars(given).get  # some may be missing of one that nobody initialized
+        name = found("name")
+        if type(name) is not str:
+            name = "root" if name is None else safe_str(name)
+        known = self._known.get(name) or self._know(name)
+        number = found("levelno")
+        if not isinstance(number, int):
+            number = INFO.no
         if known.excluded or not is_wanted(known.source, number):
             return
         if known.is_client and _inside_sink():
@@ -125,8 +132,8 @@ class Handler(logging.Handler):
             record = rest_of(given, known.source.name, error)
         submit(record)
 
-    def _know(self, given: Any) -> _Known:
-        name = str(given or "root")
+    def _know(self, given: str) -> _Known:
+        name = given or "root"
         known = _Known(
             source_of(name),
             any(is_within(name, excluded) for excluded in self._excluded),

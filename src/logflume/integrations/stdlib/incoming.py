@@ -13,9 +13,9 @@ from ...capture import surroundings
 from ...engine.backend import whereabouts
 from ...exception import take_exception
 from ...level import INFO, MAX_NO, Level, parse_level
-from ...record import Extra, Record
+from ...record import Extra, Record, process_id
 from ...snapshot import SCALARS, safe_str, snapshot, snapshot_args, type_name
-from .._incoming import code_at, time_ns_of
+from .._incoming import code_at, fields_from, literal, time_ns_of
 
 __all__ = ["record_from", "rest_of"]
 
@@ -27,7 +27,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"asctime", "message", 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _NAMES = re.compile(r"%\(([^()]*)\)")
 
-_levels: dict[tuple[Any, Any], Level] = {}
+_levels: dict[tuple[int, str], Level] = {}
 
 
 def record_from(given: logging.LogRecord, logger: str, hidden: frozenset[str]) -> Record:
@@ -35,7 +35,12 @@ def record_from(given: logging.LogRecord, logger: str, hidden: frozenset[str]) -
 
     Raises whatever the code of somebody's own in it raises: see `rest_of`.
     """
+    event: dict[Any, Any] = {}
+    if type(given.msg) is dict and "_logger" in vars(given):
+        given, event = _unwrapped(given, given.msg)
     fields = _fields_of(given, hidden)
+    if event:
+        fields |= fields_from(event.items())
     message = given.msg
     template = message if type(message) is str else safe_str(message)
     # `logging` takes the mapping out of `log.info("%(key)s", {...})`.
@@ -72,23 +77,26 @@ def record_from(given: logging.LogRecord, logger: str, hidden: frozenset[str]) -
 
 
 def rest_of(given: logging.LogRecord, logger: str, error: Exception) -> Record:
-    """Make a Record of what can be had of a LogRecord that `record_from` failed at.
-
-    Raises nothing that a LogRecord made by `logging` itself could cause.
-    """
+    """Make a Record of what can be had of a LogRecord that `record_from` failed at."""
+    found = vars(given).get  # some may be missing of one that nobody initialized
+    context, extra = surroundings()
+    text = safe_str(found("msg"))
+    fields = {"logflume.capture_error": type_name(error)}
     return Record(
         time.time_ns(),
-        level_of(given.levelno, given.levelname),
-        safe_str(given.msg),
+        level_of(found("levelno"), found("levelname")),
+        text,
         (),
-        {"logflume.capture_error": type_name(error)},
+        fields,
         {},
-        surroundings()[0],
+        context,
         logger,
-        code_at(given.pathname, given.lineno, given.funcName),
+        code_at(found("pathname"), found("lineno"), found("funcName")),
         0,
         *whereabouts(),
-        surroundings()[1],
+        extra,
+        None,
+        literal(text, fields),
     )
 
 
@@ -103,7 +111,31 @@ def _fields_of(given: logging.LogRecord, hidden: frozenset[str]) -> dict[str, An
         fields["stack_info"] = safe_str(given.stack_info)
     if given.exc_text and not given.exc_info:  # it came from another process, as text
         fields["exc_text"] = safe_str(given.exc_text)
+    if type(given.process) is int and given.process != process_id():
+        fields["process.pid"] = given.process
     return fields
+
+
+def _unwrapped(
+    given: logging.LogRecord, wrapped: dict[Any, Any]
+) -> tuple[logging.LogRecord, dict[Any, Any]]:
+    """Return what structlog wrapped for its ProcessorFormatter: a LogRecord, and its fields."""
+    event = dict(wrapped)
+    made = logging.makeLogRecord(vars(given))
+    own = vars(made)
+    del own["_logger"]
+    method = own.pop("_name", None)
+    made.msg = event.pop("event", "")
+    args = event.pop("positional_args", ())
+    made.args = args if type(args) is tuple else (args,)
+    made.exc_info = event.pop("exc_info", None) or given.exc_info
+    if "level" in event and event["level"] in (method, given.levelname.lower()):
+        del event["level"]
+    if event.get("logger") == given.name:
+        del event["logger"]
+    if type(event.get("exception")) is str:  # the name that it has when it comes from elsewhere
+        event.setdefault("exc_text", event.pop("exception"))
+    return made, event
 
 
 def _named_in(template: str, args: Any) -> Any:
@@ -133,7 +165,7 @@ def _rendered(
     if type(given).getMessage is not logging.LogRecord.getMessage:
         return safe_str(given.getMessage())
     if not args:
-        return template if fields and ("{" in template or "}" in template) else None
+        return literal(template, fields)
     plain = "{" not in template and "*" not in template  # `%*d`: a width among the arguments
     if plain and all([type(value) in SCALARS for value in raw]):
         return None
@@ -158,13 +190,15 @@ def level_of(number: Any, name: Any) -> Level:
     """Return a level of `logging`: by number one of logflume's, else as it is called there."""
     if type(name) is not str:
         name = safe_str(name)
+    if type(number) is not int:
+        try:
+            number = int(number)
+        except Exception:
+            return INFO
     level = _levels.get((number, name))
     if level is not None:
         return level
-    try:
-        no = min(max(int(number), 0), MAX_NO)
-    except Exception:
-        return INFO
+    no = min(max(number, 0), MAX_NO)
     level = parse_level(no)
     # Not by `name`: a filter may have put colours there. `addLevelName` may have done so, too.
     named = _COLOURS.sub("", logging.getLevelName(no)).strip()
