@@ -7,8 +7,8 @@ before anything is closed. The garbage collector runs as it does in any program.
 Before that, two scrap files as large as the lines will be are written and deleted. A virtual
 machine may get each page of memory from its host on first touch, at 10 µs and more, so the page
 cache of a fresh file can cost thrice what the floor does, and only for those who come first. One is
-written in pieces as small as a file's buffer, the other in large ones, whose pages come from
-elsewhere; and both on each CPU in turn, since each keeps the pages that were freed on it, and who
+written in pieces as small as a file's buffer, the other in large and odd ones, for which the
+system takes pages of all sizes, from elsewhere; and both on each CPU in turn, since each keeps the pages that were freed on it, and who
 writes in a thread of its own may do so on any.
 """
 
@@ -25,7 +25,7 @@ from benchmarks.job import AsyncSession, Job, Opener, Sample
 
 WARM_UP: Final = 1_000
 SCRAP: Final = bytes(8_192)
-LARGE_SCRAP: Final = bytes(2_097_152)
+LARGE_SCRAP: Final = bytes(717_260)
 SCRAP_PER_RECORD: Final = 1_024
 MOST_CPUS: Final = 8
 LOCAL: Final = "local"
