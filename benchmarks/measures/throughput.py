@@ -8,8 +8,8 @@ Before that, two scrap files as large as the lines will be are written and delet
 machine may get each page of memory from its host on first touch, at 10 µs and more, so the page
 cache of a fresh file can cost thrice what the floor does, and only for those who come first. One is
 written in pieces as small as a file's buffer, the other in large and odd ones, for which the
-system takes pages of all sizes, from elsewhere; and both on each CPU in turn, since each keeps the pages that were freed on it, and who
-writes in a thread of its own may do so on any.
+system takes pages of all sizes, from elsewhere; and both on each CPU in turn, since each keeps the
+pages that were freed on it, and who writes in a thread of its own may do so on any.
 """
 
 from __future__ import annotations
