@@ -103,6 +103,8 @@ class Access:
 
     def level_of(self, status: int) -> Level:
         """Return the level for a status; the usual one if the setting's own function fails."""
+        if self._level is level_of_status:
+            return level_of_status(status)
         try:
             return coerce_level(self._level(status))
         except Exception:
