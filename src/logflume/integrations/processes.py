@@ -167,7 +167,7 @@ def _checked(number: object) -> int:
     except ValueError:
         checked = None
     if checked is None or checked.name in ("SIGKILL", "SIGSTOP"):
-        raise ConfigurationError.of("exit_on_signals", number, "signals that can be caught")
+        raise ConfigurationError.of("exit_on_signals", number, "signals that can be caught, like signal.SIGTERM")
     return checked
 
 
