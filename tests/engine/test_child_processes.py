@@ -311,7 +311,9 @@ def test_gunicorn_may_load_the_program_before_it_forks(tmp_path: Path) -> None:
     """`--preload`, two workers: the master's records once, and every request's."""
     pytest.importorskip("gunicorn")
     (tmp_path / "program.py").write_text(SERVED)
-    (tmp_path / "gunicorn.conf.py").write_text("control_socket_disable = True\n")
+    (tmp_path / "gunicorn.conf.py").write_text(
+        "control_socket_disable = True\ngraceful_timeout = 5\n"
+    )
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -327,11 +329,21 @@ def test_gunicorn_may_load_the_program_before_it_forks(tmp_path: Path) -> None:
             ask(f"http://{address}/{n}")
     finally:
         server.send_signal(signal.SIGTERM)
-        server.wait(20)
+        end(server)
     assert messages(tmp_path) == Counter(
         [f"parent {n}" for n in range(100)] + [f"child /{n}" for n in range(20)]
     )
     assert_counted_from_zero(tmp_path)
+
+
+def end(server: subprocess.Popen[bytes]) -> None:
+    """Wait for the end of a server, which is to leave nothing behind if it does not come."""
+    try:
+        server.wait(20)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+        raise
 
 
 def ask(url: str) -> None:

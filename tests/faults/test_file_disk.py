@@ -17,6 +17,7 @@ from typing import Any
 import anyio
 import pytest
 
+import logflume.files.spread  # noqa: F401 - else the first test would import it from a full disk
 from logflume import Pipeline, Retry, Retryable, Route, get_logger
 from logflume.sinks import File
 from tests.disk import Disk, batch_of, in_folder, read

@@ -211,6 +211,7 @@ def test_sqlalchemy_follows_a_level_that_changes(watch: Watch) -> None:
             connection.execute(sa.text("select 1"))
         watch.pipeline.complete(5)
         assert sum(line.message == "select 1" for line in list(watch)[before:]) == expected
+    engine.dispose()
 
 
 def test_sqlalchemy_s_lines_of_many_threads_keep_their_order(watch: Watch, tmp_path: Path) -> None:

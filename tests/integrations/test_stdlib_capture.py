@@ -320,7 +320,11 @@ def test_a_fork_while_the_pipeline_starts_is_not_held_up(tmp_path: Any) -> None:
         "assert took < 4, took\n"
     )
     done = subprocess.run(
-        [sys.executable, program], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-W", "ignore", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert sorted(line.split()[-1] for line in done.stderr.splitlines()) == ["child", "first"]
