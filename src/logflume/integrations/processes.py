@@ -13,6 +13,7 @@ from __future__ import annotations
 import _thread
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -126,8 +127,8 @@ class _Exit:
                 os.kill(os.getpid(), number)
             return
         self._came_at = time.monotonic()
-        if is_exiting():  # in order already, which an exception would put an end to
-            return
+        if is_exiting() or _has_done_its_work(frame):
+            return  # it exits in order already, which an exception would put an end to
         self.signal = number
         before = self._before.get(number)
         if callable(before) and number != signal.SIGINT:
@@ -144,6 +145,22 @@ class _Exit:
             interrupt(signal.SIGINT, frame)
         else:
             self.exit()
+
+
+def _has_done_its_work(frame: FrameType | None) -> bool:
+    """Whether this is a process of multiprocessing whose function has returned.
+
+    `with Pool()` tells its workers to end and then sends them SIGTERM. What is raised between the
+    one's last statement and the exit's first would leave no time to deliver anything.
+    """
+    processes = sys.modules.get("multiprocessing.process")
+    if processes is None:
+        return False
+    while frame is not None:
+        if frame.f_code is processes.BaseProcess._bootstrap.__code__:
+            return "exitcode" in frame.f_locals
+        frame = frame.f_back
+    return False
 
 
 def _is_ctrl_c(error: BaseException) -> bool:
@@ -167,7 +184,8 @@ def _checked(number: object) -> int:
     except ValueError:
         checked = None
     if checked is None or checked.name in ("SIGKILL", "SIGSTOP"):
-        raise ConfigurationError.of("exit_on_signals", number, "signals that can be caught, like signal.SIGTERM")
+        accepted = "signals that can be caught, like signal.SIGTERM"
+        raise ConfigurationError.of("exit_on_signals", number, accepted)
     return checked
 
 
