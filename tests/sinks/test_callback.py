@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from logflume import ConfigurationError, SinkBatch
+from logflume import ConfigurationError, Pipeline, Retry, Route, SinkBatch, get_logger
 from logflume.sinks import Callback, as_sink
 from logflume.sinks.callback import is_async
 from tests.intake import record_of
@@ -171,6 +171,30 @@ async def test_closing_what_was_not_opened_is_no_error() -> None:
 def test_a_route_is_named_after_its_callable(given: Any, name: str) -> None:
     """The name in the ledger is the function's, or that of an object's class."""
     assert Callback(given).name == name
+
+
+@pytest.mark.parametrize("awaits", [False, True])
+async def test_only_the_record_that_a_call_hangs_at_is_lost(awaits: bool) -> None:
+    """Those before and after it in the batch come once each."""
+    hung = threading.Event()
+    seen: list[str] = []
+
+    async def later() -> None: ...
+
+    def call(record: dict[str, Any]) -> Any:
+        seen.append(record["message"])
+        if record["message"] == "5":
+            hung.wait()
+        return later() if awaits else None
+
+    async with Pipeline(Route(call, timeout=0.3, retry=Retry(attempts=1))) as pipeline:
+        for n in range(10):
+            get_logger("tests.callback").info(str(n))
+        await pipeline.flush(timeout=20)
+        counts = pipeline.stats().routes["call"]
+        hung.set()
+    assert seen == list("0123456789")
+    assert (counts.delivered, counts.dropped) == (9, {"timeout": 1})
 
 
 def test_an_odd_name_is_no_error() -> None:

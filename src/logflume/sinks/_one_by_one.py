@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeAlias
 
 import anyio
 
@@ -22,22 +24,30 @@ MOST_CALLS = 4
 PAUSE = 0.05
 
 
+Answer: TypeAlias = Exception | Awaitable[Any] | None
+"""What giving a record came to: a failure; something to be awaited on the loop; or nothing."""
+
+
 class _Call:
     """Some records that are given in one go, which ends when nobody waits for it any more."""
 
     given_up = False
     done = 0
     """How many went well; the next one may be being given."""
+    answer: Answer = None
+    """What stopped it. It is not returned: trio takes functions that return coroutines for async
+    ones."""
 
 
 class OneByOne:
     """Calls `give` for each record: it returns what it failed with, if it did, and never raises.
+    If it returns an awaitable, the record is given when that is done.
 
     A call that is given up goes on, and the next records get another thread, unless there are
     `MOST_CALLS` of these already.
     """
 
-    def __init__(self, name: str, give: Callable[[Record], Exception | None]) -> None:
+    def __init__(self, name: str, give: Callable[[Record], Answer]) -> None:
         self._name = name
         self._give = give
         self._worker: Worker | None = None
@@ -60,7 +70,7 @@ class OneByOne:
                 await anyio.sleep(PAUSE)
             call = _Call()
             try:
-                failure = await self._worker.run(self._some, call, batch.records, at)
+                await self._worker.run(self._some, call, batch.records, at)
             except BaseException:
                 call.given_up = True
                 batch.advance(call.done)  # or the first of these would count as what hangs
@@ -68,9 +78,13 @@ class OneByOne:
                 self._renew()
                 raise
             batch.advance(call.done)
-            if failure is not None:
-                raise failure
             at += call.done
+            if isinstance(call.answer, Exception):
+                raise call.answer
+            if call.answer is not None:
+                await call.answer
+                batch.advance(1)
+                at += 1
 
     async def end(self, last: Callable[[], None] | None = None) -> None:
         """Let the worker thread end after one more call; raises what that raises."""
@@ -82,22 +96,24 @@ class OneByOne:
         finally:
             self._worker.shutdown()
 
-    def _some(self, call: _Call, records: Sequence[Record], at: int) -> Exception | None:
-        """Give some records: what stopped it, if anything did."""
+    def _some(self, call: _Call, records: Sequence[Record], at: int) -> None:
+        """Give some records."""
         self._calls.add(call)
         try:
-            return self._given(call, records, at)
+            call.answer = self._given(call, records, at)
         finally:
             self._calls.discard(call)
+        if call.given_up and inspect.iscoroutine(call.answer):
+            call.answer.close()  # nobody is there to await it
 
-    def _given(self, call: _Call, records: Sequence[Record], at: int) -> Exception | None:
+    def _given(self, call: _Call, records: Sequence[Record], at: int) -> Answer:
         until = time.monotonic() + HOP
         for record in records[at:]:
             if call.given_up:  # another one goes on with the rest
                 break
-            failure = self._give(record)
-            if failure is not None:
-                return failure
+            answer = self._give(record)
+            if answer is not None:
+                return answer
             call.done += 1
             if time.monotonic() > until:
                 break
