@@ -261,9 +261,9 @@ async def test_a_rotation_in_the_middle_of_a_sync_leaves_nothing_unsynced(
     await sink.send(batch_of(b"one\n"))
     output = sink._output
     assert output is not None
+    rotating = threading.Thread(target=output._rotate)
 
     def late(fd: int) -> int:
-        rotating = threading.Thread(target=output._rotate)
         rotating.start()
         rotating.join(0.2)
         return real_dup(fd if fd < 0 else output._fd)
@@ -277,6 +277,7 @@ async def test_a_rotation_in_the_middle_of_a_sync_leaves_nothing_unsynced(
         monkeypatch.setattr(os, "dup", late)
         monkeypatch.setattr(os, "fsync", noticed)
         output.sync()
+        rotating.join()  # closing is for the thread that rotates
     await sink.aclose()
     assert inode in synced
     assert told == []
