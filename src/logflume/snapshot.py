@@ -179,6 +179,9 @@ class _Snapshot:
         return taken
 
     def _items(self, value: Sequence[Any] | AbstractSet[Any], depth: int) -> Any:
+        names = _names_of_items(type(value))
+        if names is not None:
+            return self._mapping(dict(zip(names, value, strict=False)), depth)
         taken: list[Any] = []
         for item in list(islice(value, MAX_ITEMS + 1)):
             if self._spent():
@@ -224,6 +227,12 @@ def _key(key: Any) -> Any:
     if issubclass(type(key), enum.Enum) and type(key.value) in SCALARS:
         return key.value
     return str.__str__(key) if issubclass(type(key), str) else safe_str(key)
+
+
+def _names_of_items(kind: type) -> tuple[str, ...] | None:
+    """Return the names of a named tuple's items; None for any other type."""
+    names = getattr(kind, "_fields", None) if issubclass(kind, tuple) else None
+    return names if type(names) is tuple and _TEXT.issuperset(map(type, names)) else None
 
 
 def _attributes_shown(value: Any, kind: type) -> list[str] | None:

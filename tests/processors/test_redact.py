@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -35,6 +35,11 @@ HARMLESS = """
 """.split()  # noqa: SIM905 - a table
 
 
+class Login(NamedTuple):
+    name: str
+    password: str
+
+
 def redacted(text: str, **options: Any) -> str:
     """Redact one text, as the value of a field that says nothing."""
     value: str = Redact(**options)(record_of("m", v=text)).fields["v"]
@@ -45,6 +50,12 @@ def redacted(text: str, **options: Any) -> str:
 def test_the_value_of_a_secret_s_name_is_replaced(name: str) -> None:
     """In any spelling, as whole words."""
     assert Redact()(record_of("m", **{name: "hunter2"})).fields == {name: "[redacted]"}
+
+
+def test_the_items_of_a_named_tuple_have_names() -> None:
+    """What a call is given as one is taken with them, so a secret in it is known."""
+    record = record_of("m", user=Login("ann", "hunter2"))
+    assert Redact()(record).fields == {"user": {"name": "ann", "password": "[redacted]"}}
 
 
 @pytest.mark.parametrize("name", HARMLESS)
