@@ -227,18 +227,22 @@ async def test_a_sync_that_fails_is_made_good(
     assert read(sink.path) == b"one\ntwo\nthree\n"
 
 
+@pytest.mark.parametrize("fsync", [0.01, "1e-2"])
 async def test_files_are_synced_from_time_to_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fsync: float | str
 ) -> None:
-    """With fsync=seconds, what was written is on the disk soon, though nothing more comes."""
+    """With fsync=seconds, what was written is on the disk soon, though nothing more comes.
+
+    The number may be a text, as configurations take it from the environment.
+    """
     synced = threading.Event()
-    fsync = os.fsync
+    real_fsync = os.fsync
 
     def noticed(fd: int) -> None:
-        fsync(fd)
+        real_fsync(fd)
         synced.set()
 
-    sink = File(tmp_path / "app.jsonl", fsync=0.01)
+    sink = File(tmp_path / "app.jsonl", fsync=fsync)
     await sink.open()
     monkeypatch.setattr(os, "fsync", noticed)
     await sink.send(batch_of(b"one\n"))

@@ -353,6 +353,8 @@ async def test_a_pipeline_rotates(tmp_path: Path) -> None:
         ("rotation", 0),
         ("fsync", "always"),
         ("fsync", 0),
+        ("fsync", "-1"),
+        ("fsync", "nan"),
         ("fsync", True),
         ("shared", "yes"),
         ("max_open", 0),

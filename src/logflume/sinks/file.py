@@ -424,9 +424,10 @@ def _seconds_of(fsync: object) -> float | None:
     if fsync in ("never", "batch"):
         return None
     try:
-        positive("File.fsync", fsync)
-    except ConfigurationError:
+        seconds = float(fsync) if isinstance(fsync, str) else fsync  # as text from a variable
+        positive("File.fsync", seconds)
+    except ValueError:
         raise ConfigurationError.of(
             "File.fsync", fsync, "'never', 'batch' or a number of seconds above 0"
         ) from None
-    return float(fsync)  # type: ignore[arg-type]
+    return float(seconds)  # type: ignore[arg-type]
