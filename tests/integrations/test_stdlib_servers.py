@@ -175,6 +175,9 @@ accesslog = "-"
 preload_app = True
 workers = 2
 control_socket_disable = True
+
+def post_worker_init(worker):
+    open(f"serves-{worker.pid}", "x").close()
 """
 
 
@@ -204,6 +207,10 @@ def test_a_real_server_s_records_are_logflume_s(server: str, tmp_path: Path) -> 
     timer.start()
     try:
         assert answer(f"http://127.0.0.1:{port}/path") == b"ok"
+        # gunicorn loses a signal that comes while a worker starts, and waits for it for long.
+        while server == "gunicorn" and len(list(tmp_path.glob("serves-*"))) < 2:
+            assert server_process.poll() is None
+            time.sleep(0.01)
     finally:
         server_process.send_signal(signal.SIGTERM)
         printed, _ = server_process.communicate(timeout=30)

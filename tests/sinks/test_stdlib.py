@@ -570,7 +570,7 @@ class _Received(socketserver.StreamRequestHandler):
 def serving(
     answer: Callable[[socketserver.StreamRequestHandler, list[bytes]], None],
 ) -> Iterator[tuple[str, int, list[bytes]]]:
-    """Serve connections in a thread: where, and what came."""
+    """Serve connections in a thread: where, and what came. It ends when something has."""
     with may_block():
         server: Any = socketserver.TCPServer(("127.0.0.1", 0), _Received)
         server.answer, server.came = answer, []
@@ -578,6 +578,10 @@ def serving(
         thread.start()
     try:
         yield *server.server_address, server.came
+        with may_block():  # what was sent may still wait to be accepted
+            end = time.monotonic() + 10
+            while not server.came and time.monotonic() < end:
+                time.sleep(0.01)
     finally:
         with may_block():
             server.shutdown()
