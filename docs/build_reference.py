@@ -83,7 +83,7 @@ INTERNAL = {  # what the parts of the engine say to each other
         "door",
         "is_dormant",
         "leave_behind",
-        "restart_after_fork",
+        "start_over",
         "runs_in_thread",
         "shutdown_timeout",
         "start_thread",

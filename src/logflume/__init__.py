@@ -26,6 +26,7 @@ from .level import Level, register_level
 from .logger import Logger, disable, enable, get_logger
 from .override import override
 from .protocols import Encoder, Processor, Sink, SinkBatch
+from .protocols import adopt_encoder as _adopt_encoder
 from .record import Record
 from .scope import Scope, scope
 from .stats import Counts, FlushReport, RouteCounts, Stats
@@ -74,6 +75,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _adopt_redaction(processors.Redact)
+_adopt_encoder(encoders.Json)
 _current.set_default(_default_pipeline, last_resort=encoders.Console())
 
 log = get_logger("root")

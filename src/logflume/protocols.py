@@ -38,6 +38,16 @@ until then, and as delivered afterwards. What it may have besides:
 - `forget()`: drop what is kept; called in the child of a fork.
 """
 
+_make_encoder: Callable[[], Encoder]
+
+
+def adopt_encoder(make: Callable[[], Encoder]) -> None:
+    """Say what encodes records for a sink that asks for bytes where its route has no encoder:
+    called by the package of encoders, which nothing here knows."""
+    global _make_encoder
+    _make_encoder = make
+
+
 Filter: TypeAlias = Callable[[Record], bool]
 """Whether a route takes a record. Called on the loop: it must not block."""
 
@@ -45,13 +55,12 @@ Filter: TypeAlias = Callable[[Record], bool]
 class SinkBatch:
     """What a sink is sent: records, and their encoded bytes one for one.
 
-    `encoded` is empty for a route without an encoder. A sink that says `wants_blocks = True` gets
-    neither: its `blocks` are the same bytes joined by the hundred (far cheaper to hold), `sizes`
-    the length of each record in them. Valid until `send` returns; treat the lists as read-only,
-    since routes with equal encoders share them.
+    A sink that says `wants_blocks = True` gets neither: its `blocks` are the same bytes joined by
+    the hundred (far cheaper to hold), `sizes` the length of each record in them. Valid until `send`
+    returns; treat the lists as read-only, since routes with equal encoders share them.
     """
 
-    __slots__ = ("advanced", "blocks", "encoded", "nbytes", "on_advance", "records", "sizes")
+    __slots__ = ("_encoded", "advanced", "blocks", "nbytes", "on_advance", "records", "sizes")
 
     def __init__(
         self,
@@ -62,7 +71,7 @@ class SinkBatch:
         nbytes: int = 0,
     ) -> None:
         self.records = records
-        self.encoded = encoded
+        self._encoded = encoded
         self.blocks = blocks
         self.sizes = sizes
         self.nbytes = nbytes
@@ -71,6 +80,21 @@ class SinkBatch:
 
     def __len__(self) -> int:
         return len(self.records) or len(self.sizes)
+
+    @property
+    def encoded(self) -> Sequence[bytes]:
+        """The bytes of each record, by the route's encoder. Where it has none, they are lines of
+        JSON, made when they are first asked for."""
+        if not self._encoded and self.records:
+            encode = _make_encoder().encode
+            self._encoded = [encode(record) for record in self.records]
+            self.nbytes = sum(map(len, self._encoded))
+        return self._encoded
+
+    @property
+    def is_encoded(self) -> bool:
+        """Whether there are bytes already."""
+        return bool(self._encoded or self.blocks)
 
     def advance(self, count: int) -> None:
         """Say that the next `count` records are delivered: counted as such even if a later part
@@ -98,7 +122,7 @@ class SinkBatch:
     def pick(self, positions: Sequence[int]) -> SinkBatch:
         """Return the batch of the records at these positions, which are in order."""
         records = [self.records[i] for i in positions] if self.records else ()
-        encoded = [self.encoded[i] for i in positions] if self.encoded else ()
+        encoded = [self._encoded[i] for i in positions] if self._encoded else ()
         if not self.blocks:
             return SinkBatch(records, encoded, nbytes=sum(map(len, encoded)))
         ends = list(accumulate(self.sizes))

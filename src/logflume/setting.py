@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
 
 from .errors import ConfigurationError
 
-__all__ = ["flag", "function", "name_of_field", "positive"]
+__all__ = ["flag", "function", "known_options", "name_of_field", "positive"]
+
+P = ParamSpec("P")
+
+
+def known_options(setting: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """Have an `__init__` refuse options that it does not have by naming those that there are."""
+
+    def refusing(init: Callable[P, None]) -> Callable[P, None]:
+        parameters = list(inspect.signature(init).parameters.values())[1:]
+        known = [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL]
+
+        @wraps(init)
+        def checked(*args: P.args, **options: P.kwargs) -> None:
+            unknown = ", ".join([name for name in options if name not in known])
+            if unknown:
+                raise ConfigurationError.of(setting, unknown, ", ".join(known))
+            init(*args, **options)
+
+        return checked
+
+    return refusing
 
 
 def positive(setting: str, value: object, *, zero: bool = False, whole: bool = False) -> None:

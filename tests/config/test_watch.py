@@ -78,6 +78,8 @@ async def test_what_is_no_change_of_what_it_says_is_none(file: Path) -> None:
         await to_thread.run_sync((file.parent / "other.txt").write_text, "")
         await to_thread.run_sync(replace, file, text("first", "second"))
         await until_routes(pipeline, "first", "second")
+        route = pipeline._routes.everyone[0]
+        await route.sink.until(1)  # type: ignore[attr-defined]
         assert pipeline.stats().routes["first"].received == 1  # of the one change
 
 

@@ -625,7 +625,8 @@ def test_a_fork_gives_the_child_a_clean_start(tmp_path: Any) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_fork_inside_a_loop_leaves_the_pipeline_behind() -> None:
-    """In the child the loop's pipeline is the parent's; what it logs goes to the default one."""
+    """In the child the loop's pipeline is the parent's, and its ledger begins at zero; what is
+    logged goes to the default one."""
     done = run_script("""
         import os, anyio
         from logflume import Pipeline, log
@@ -633,9 +634,13 @@ def test_a_fork_inside_a_loop_leaves_the_pipeline_behind() -> None:
             async with Pipeline(lambda record: print(record["message"], flush=True)) as pipeline:
                 await log.ainfo("parent")
                 await pipeline.flush(5)
+                log.info("parent's")
                 pid = os.fork()
                 if not pid:
                     try:
+                        stats = pipeline.stats()
+                        counts = [stats.door, *stats.routes.values()]
+                        assert [count.received for count in counts] == [0, 0]
                         log.info("child")
                     finally:
                         import threading
@@ -645,7 +650,7 @@ def test_a_fork_inside_a_loop_leaves_the_pipeline_behind() -> None:
         anyio.run(main)
     """)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "parent\n"
+    assert done.stdout == "parent\nparent's\n"
     assert "child" in done.stderr
 
 

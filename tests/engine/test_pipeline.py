@@ -131,6 +131,9 @@ async def test_unknown_options_are_refused() -> None:
         Pipeline().add(Collect(), colour=True)
     with pytest.raises(ConfigurationError, match="no options beside a Route"):
         Pipeline().add(Route(Collect()), level="INFO")
+    given: dict[str, Any] = {"sinks": [Collect()]}
+    with pytest.raises(ConfigurationError, match=r"Pipeline option: got 'sinks'; .*level"):
+        Pipeline(**given)
 
 
 @pytest.mark.parametrize(
@@ -201,6 +204,18 @@ async def test_a_processor_that_fails_is_left_out(processor: Any) -> None:
     assert record.fields["n"] == 1
     assert record.fields["logflume.failed_processor"] == processor.__name__
     assert "secret" not in str(record.fields)
+
+
+async def test_all_processors_that_failed_are_named() -> None:
+    """In their order."""
+    sink = Collect()
+    async with Pipeline(sink, processors=[broken, leaving]):
+        await log.ainfo("one")
+        await sink.until(1)
+    assert sink.records[0].fields == {
+        "logflume.failed_processor": "broken, leaving",
+        "logflume.error": "ValueError, SystemExit",
+    }
 
 
 async def test_a_processor_that_fails_closed_withholds_the_content() -> None:
@@ -467,6 +482,34 @@ async def test_what_was_logged_before_a_removal_is_delivered() -> None:
             log.info("after {n}", n=n)
     assert sink.messages == ["before 0"]
     assert sink.closed == 1
+
+
+async def test_a_flush_waits_for_a_route_that_leaves() -> None:
+    """What was logged before its removal is settled with all else, and counted until the end."""
+    sink = Gate()
+    async with Pipeline() as pipeline:
+        pipeline.add(sink, name="it")
+        await log.ainfo("said")
+        pipeline.remove("it")
+        report = await pipeline.flush(0.05)
+        assert not report.complete
+        assert report.pending == {"it": 1}
+        assert pipeline.stats().routes["it"].pending == 1
+        sink.let_through()
+        assert (await pipeline.flush(5)).complete
+        assert sink.messages == ["said"]
+        await pipeline._run.progress.until(lambda: not pipeline.stats().routes)
+
+
+def test_a_script_may_read_what_it_logged_to_a_route_it_removed(tmp_path: Path) -> None:
+    """`complete` waits for it."""
+    path = tmp_path / "said.jsonl"
+    with Pipeline() as pipeline:
+        route_id = pipeline.add(path)
+        log.info("said")
+        pipeline.remove(route_id)
+        assert log.complete(5).complete
+        assert b'"said"' in path.read_bytes()
 
 
 async def test_a_route_may_take_the_name_of_one_that_leaves() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import time
 from types import SimpleNamespace
@@ -526,8 +527,10 @@ async def test_equal_encoders_encode_once() -> None:
     assert b.encoded == a.encoded[::2]
 
 
-async def test_a_record_that_cannot_be_encoded_is_dropped_alone() -> None:
-    """The others of its chunk are delivered, each with its own bytes."""
+async def test_a_record_that_cannot_be_encoded_is_dropped_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The others of its chunk are delivered, each with its own bytes; why is told."""
 
     class Fragile(encoders.Json):
         def encode(self, record: Record, /) -> bytes:
@@ -538,7 +541,45 @@ async def test_a_record_that_cannot_be_encoded_is_dropped_alone() -> None:
     sink = Collect()
     counts = await sent_to(Route(sink, encoder=Fragile()), 3)
     assert counts.dropped == {"unencodable": 1}
+    assert counts.last_error == "ValueError: cannot"
     assert sink.encoded[:2] == [b"0", b"2"]
+    told = "1 record dropped by route 'collect': unencodable (ValueError: cannot)"
+    assert told in capsys.readouterr().err
+
+
+async def test_a_function_is_an_encoder() -> None:
+    """Of the same function, routes share the bytes."""
+    calls: list[str] = []
+
+    def shout(record: Record) -> bytes:
+        calls.append(record.message)
+        return record.message.upper().encode()
+
+    a, b = Collect("a"), Collect("b")
+    async with Pipeline(Route(a, encoder=shout), Route(b, encoder=shout)):
+        await log.ainfo("said")
+    assert a.encoded == b.encoded == [b"SAID"]
+    assert calls == ["said"]
+
+
+async def test_a_sink_may_ask_for_bytes_where_its_route_has_no_encoder() -> None:
+    """They are lines of JSON, one for each record, and what it was sent of them is counted."""
+
+    class Lines(Collect):
+        async def send(self, batch: SinkBatch, /) -> None:
+            self.encoded += batch.encoded
+            batch.advance(1)
+            assert list(batch.rest().encoded) == self.encoded[1:]
+
+    asks, never = Lines("asks"), Collect("never")
+    async with Pipeline(asks, never) as pipeline:
+        for n in range(3):
+            log.info("said {n}", n=n)
+    assert [json.loads(line)["message"] for line in asks.encoded] == ["said 0", "said 1", "said 2"]
+    routes = pipeline.stats().routes
+    assert routes["asks"].bytes == len(b"".join(asks.encoded))
+    assert routes["never"].bytes == 0
+    assert not never.encoded
 
 
 # Settings.
@@ -560,6 +601,7 @@ async def test_a_record_that_cannot_be_encoded_is_dropped_alone() -> None:
         {"encoder": "json"},
         {"encoder": encoders.Json},
         {"patience": -1},
+        {"name": 3},
     ],
     ids=str,
 )
@@ -568,6 +610,13 @@ def test_settings_that_mean_nothing_are_refused(options: dict[str, Any]) -> None
     (option,) = options
     with pytest.raises(ConfigurationError, match=rf"Route\.{option}: got .*; accepted: "):
         Route(Collect(), **options)
+
+
+def test_an_option_that_there_is_not_is_refused() -> None:
+    """It says which there are."""
+    given: dict[str, Any] = {"levle": "INFO"}
+    with pytest.raises(ConfigurationError, match=r"route option: got 'levle'; accepted: .*level"):
+        Route(Collect(), **given)
 
 
 @pytest.mark.parametrize("sink", [None, 3, object(), Collect, b"bytes"], ids=name_of_case)

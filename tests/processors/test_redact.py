@@ -361,13 +361,13 @@ def test_one_secret_stops_a_batch_and_is_the_only_one_redacted(at: int) -> None:
     ],
 )  # fmt: skip
 def test_hostile_text_takes_no_longer_than_its_length(unit: str) -> None:
-    """A million characters, in much less than the seconds that anything worse would take."""
+    """A million characters; anything worse would take days."""
     find = Finder(Names(), cards=True, emails=True)
     for start in ("", "token=", "http://a:"):
         text = start + unit * (1_000_000 // len(unit))
-        begin = time.perf_counter()
+        begin = time.thread_time()
         find(text)
-        assert time.perf_counter() - begin < 4
+        assert time.thread_time() - begin < 20  # that is, it ends
 
 
 async def test_nothing_reaches_a_callback_before_it_is_redacted() -> None:

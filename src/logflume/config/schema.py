@@ -188,7 +188,7 @@ _NAMES: dict[str, Any] = {**vars(typing), **vars(collections.abc), "Record": Rec
 def _names_seen_by(factory: Callable[..., Any]) -> dict[str, Any]:
     """Return what the names in a constructor's annotations stand for."""
     function = factory.__init__ if isinstance(factory, type) else factory  # type: ignore[misc]
-    names = getattr(function, "__globals__", {})
+    names = getattr(inspect.unwrap(function), "__globals__", {})
     if dataclasses.is_dataclass(factory):
         names = vars(sys.modules[factory.__module__])
     return {**_NAMES, **names}
@@ -234,6 +234,8 @@ def _spared(members: list[Any]) -> list[Any]:
     if str in members:
         spared |= {m for m in members if getattr(m, "__module__", "") in ("os", "pathlib")}
         spared |= {m for m in members if getattr(get_origin(m), "__name__", "") == "PathLike"}
+    if Encoder in members:  # the name of one leads to a function as well
+        spared |= {m for m in members if get_origin(m) is Callable}
     return [_spared_inside(member) for member in members if member not in spared]
 
 

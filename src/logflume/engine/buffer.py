@@ -162,7 +162,7 @@ class Buffer:
                 sizes += piece.sizes
             else:
                 records += piece.records
-                encoded += piece.encoded
+                encoded += piece.encoded if piece.is_encoded else ()
         return SinkBatch(records, encoded, blocks, sizes, nbytes)
 
     def give_back(self, batch: SinkBatch) -> None:

@@ -8,37 +8,73 @@ to the system and ask for it again each time: measured, that cost more than enco
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
+from ..errors import ConfigurationError
 from ..protocols import Encoder
 from ..record import Record
+from .ledger import describe
 
-__all__ = ["Chunk", "Encoded", "Scratch"]
+__all__ = ["Chunk", "Encoded", "Scratch", "encoder_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Function:
+    """A function as an encoder; of the same function, an equal one."""
+
+    function: Callable[[Record], bytes]
+
+    def encode(self, record: Record, /) -> bytes:
+        return self.function(record)
+
+
+def encoder_of(given: object) -> Encoder | None:
+    """Return an encoder, also of a function that is one; None for None.
+
+    Raises:
+        ConfigurationError: it is none of these.
+    """
+    # A string has an `encode` as well, and is what one gives who expects names; and so does the
+    # class of an encoder, which can be called besides.
+    if not isinstance(given, str | type):
+        if isinstance(given, Encoder | None):
+            return given
+        if callable(given):
+            return _Function(given)
+    accepted = "an encoder (encoders.Json(), ...) or a function Record -> bytes"
+    raise ConfigurationError.of("Route.encoder", given, accepted)
 
 
 class Encoded:
     """The bytes of records, one behind the other: `sizes[i]` bytes for the i-th.
 
-    `broken` holds the positions of those at which the encoder failed: they have no bytes.
+    `broken` holds the positions of those at which the encoder failed, the last time with
+    `failure`: they have no bytes.
     """
 
-    __slots__ = ("block", "broken", "sizes")
+    __slots__ = ("block", "broken", "failure", "sizes")
 
     def __init__(
-        self, block: memoryview, sizes: list[int], broken: frozenset[int] = frozenset()
+        self,
+        block: memoryview,
+        sizes: list[int],
+        broken: frozenset[int] = frozenset(),
+        failure: str | None = None,
     ) -> None:
         self.block = block
         self.sizes = sizes
         self.broken = broken
+        self.failure = failure
 
     def pick(self, positions: Sequence[int]) -> Encoded:
         """Return the bytes of the records at these positions, which are in order."""
         lines = self.lines()
         block = memoryview(b"".join([lines[i] for i in positions]))
         broken = frozenset(at for at, i in enumerate(positions) if i in self.broken)
-        return Encoded(block, [self.sizes[i] for i in positions], broken)
+        return Encoded(block, [self.sizes[i] for i in positions], broken, self.failure)
 
     def lines(self) -> list[bytes]:
         """Return the bytes of each record for itself."""
@@ -73,13 +109,15 @@ class Scratch:
             memory.seek(0)
         sizes = []
         broken: set[int] = set()
+        failure = None
         for position, record in enumerate(records):
             try:
                 sizes.append(memory.write(encoder.encode(record)))
-            except Exception:
+            except Exception as error:
                 sizes.append(0)
                 broken.add(position)
-        return Encoded(_view(memory), sizes, frozenset(broken))
+                failure = describe(error)
+        return Encoded(_view(memory), sizes, frozenset(broken), failure)
 
 
 def _fast_way_of(encoder: Encoder) -> Any:

@@ -262,9 +262,10 @@ def _after_fork() -> None:
     _ending.clear()
     for pipeline in list(_open):
         if pipeline.runs_in_thread:
-            pipeline.restart_after_fork()
+            pipeline.start_over()
         else:
             _open.remove(pipeline)
+            pipeline.start_over()
             pipeline.leave_behind()
     _reconnect()
 

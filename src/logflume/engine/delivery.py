@@ -140,7 +140,8 @@ class Delivery:
         return count
 
     def _settle(self, delivered: SinkBatch) -> None:
-        self._account.deliver(len(delivered), delivered.nbytes)
+        nbytes = delivered.nbytes if delivered.is_encoded else 0  # else it is an estimate
+        self._account.deliver(len(delivered), nbytes)
         self.moved_at = time.monotonic()
 
     def drop(self, count: int, reason: str, error: BaseException | None = None) -> None:

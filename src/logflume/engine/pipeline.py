@@ -20,7 +20,7 @@ from anyio.abc import TaskGroup, TaskStatus
 from ..errors import ConfigurationError, PipelineError
 from ..level import INFO, Level, Thresholds, parse_level, parse_spec
 from ..protocols import Processor
-from ..setting import positive
+from ..setting import known_options, positive
 from ..source import refresh_thresholds
 from ..stats import FlushReport, Stats
 from . import current
@@ -65,6 +65,7 @@ class Pipeline:
         ConfigurationError: a setting means nothing.
     """
 
+    @known_options("Pipeline option")
     def __init__(
         self,
         *sinks: object,
@@ -267,8 +268,8 @@ class Pipeline:
         if self._thread not in (None, threading.current_thread()):
             self._run.ready.wait(timeout)
 
-    def restart_after_fork(self) -> None:
-        """In the child of a fork: begin with nothing, in a thread of its own."""
+    def start_over(self) -> None:
+        """Begin with nothing: in the child of a fork, if at all then in a thread of its own."""
         self._lock = threading.Lock()
         self._state = _NEW
         self._thread = None
@@ -282,6 +283,7 @@ class Pipeline:
 
     def leave_behind(self) -> None:
         """Be closed without having run: in the child of a fork, this loop is the parent's."""
+        self._state = _CLOSING
         self._run.finished.set()
         self._run.ready.set()
         current.closed(self)
@@ -421,7 +423,7 @@ class Pipeline:
 
     def stats(self) -> Stats:
         """Return a look at the ledger; any thread, any time."""
-        return Stats(door=self.door.counts(), routes=self._routes.counts())
+        return Stats(door=self.door.counts(), routes=self._run.counts())
 
     async def flush(self, timeout: float | None = None) -> FlushReport:
         """Wait until what was accepted before is settled on every route; from any loop.

@@ -253,7 +253,10 @@ class _Stage:
         note = {"logflume.failed_processor": name, "logflume.error": type(error).__name__}
         if self._fail_closed:
             return record.replace(message=f"<withheld: {name} failed>", fields=note).bare()
-        return record.replace(fields={**record.fields, **note})
+        fields = record.fields
+        if note.keys() <= fields.keys():  # another one before this
+            note = {key: f"{fields[key]}, {what}" for key, what in note.items()}
+        return record.replace(fields={**fields, **note})
 
 
 def _nothing() -> None:

@@ -22,11 +22,11 @@ from ..errors import ConfigurationError, PipelineError
 from ..level import Level, parse_level
 from ..protocols import Encoder, Filter, Sink, SinkBatch
 from ..record import Record
-from ..setting import positive
+from ..setting import known_options, positive
 from .backend import survivable
 from .batch import Batch
 from .buffer import Buffer
-from .chunk import Chunk
+from .chunk import Chunk, encoder_of
 from .delivery import SHUTDOWN, Delivery
 from .ledger import Account, News, describe
 from .retry import Retry
@@ -79,7 +79,7 @@ class Route:
         name: its key in `Pipeline.stats().routes` and the id that `remove` takes.
         level: records below it are filtered.
         filter: `Record -> bool`, called on the loop; one that raises lets the record pass.
-        encoder: `Record -> bytes`; None for the sink's own.
+        encoder: one of `encoders`, or a function `Record -> bytes`; None for the sink's own.
         batch, retry: see `Batch` and `Retry`.
         timeout: seconds that one `send` (or `open`) may take before it counts as failed.
         buffer_records, buffer_bytes: what may wait here; encoded bytes.
@@ -91,6 +91,7 @@ class Route:
         ConfigurationError: an option is unknown or means nothing.
     """
 
+    @known_options("route option")
     def __init__(
         self,
         sink: object,
@@ -98,7 +99,7 @@ class Route:
         name: str | None = None,
         level: str | int | Level | None = None,
         filter: Filter | None = None,  # noqa: A002 - the field's term
-        encoder: Encoder | None = None,
+        encoder: Encoder | Callable[[Record], bytes] | None = None,
         batch: Batch | None = None,
         retry: Retry | None = None,
         timeout: float | None = None,
@@ -126,7 +127,7 @@ class Route:
         self.level = parse_level(chosen["level"], "Route.level")
         # A `processors.Filter` says by `accepts` what it is where nothing can be awaited.
         self.filter: Filter | None = getattr(chosen["filter"], "accepts", chosen["filter"])
-        self.encoder: Encoder | None = chosen["encoder"]
+        self.encoder: Encoder | None = encoder_of(chosen["encoder"])
         self.batch: Batch = chosen["batch"]
         self.retry: Retry = chosen["retry"]
         self.timeout: float = chosen["timeout"]
@@ -139,6 +140,8 @@ class Route:
         self.start_over()
 
     def _validate(self) -> None:
+        if not isinstance(self.name, str):
+            raise ConfigurationError.of("Route.name", self.name, "text")
         positive("Route.timeout", self.timeout)
         positive("Route.buffer_records", self.buffer_records, whole=True)
         positive("Route.buffer_bytes", self.buffer_bytes, whole=True)
@@ -151,12 +154,6 @@ class Route:
             raise ConfigurationError.of("Route.retry", self.retry, "a logflume.Retry")
         if self.filter is not None and not callable(self.filter):
             raise ConfigurationError.of("Route.filter", self.filter, "a callable Record -> bool")
-        # A string has an `encode` as well, and is what one gives who expects names; and so does
-        # the class of an encoder.
-        if isinstance(self.encoder, str | type) or not isinstance(self.encoder, Encoder | None):
-            raise ConfigurationError.of(
-                "Route.encoder", self.encoder, "an encoder, see logflume.encoders"
-            )
 
     def start_over(self) -> None:
         """Begin with an empty buffer and ledger, as after a fork."""
@@ -237,11 +234,12 @@ class Route:
             return
         filtered = received - len(records)
         dropped: dict[str, int] = {}
-        encoded = None
+        encoded = failure = None
         if self.encoder is not None:
             encoded = chunk.encode(self.encoder, picked)
             if encoded.broken:
                 dropped[UNENCODABLE] = len(encoded.broken)
+                failure = encoded.failure
                 whole = [i for i in range(len(records)) if i not in encoded.broken]
                 records, encoded = [records[i] for i in whole], encoded.pick(whole)
         was_empty = not self._buffer.count
@@ -249,8 +247,10 @@ class Route:
         if kept < len(records):
             dropped[FULL] = len(records) - kept
         self.account.offer(received, filtered=filtered, pending=kept, dropped=dropped)
+        if failure is not None:
+            self.account.fail(failure)
         for reason, count in dropped.items():
-            self._news.add(self.name, reason, count)
+            self._news.add(self.name, reason, count, failure if reason == UNENCODABLE else None)
         if kept:
             self._special = self._special or chunk.special
             self._stored(was_empty)

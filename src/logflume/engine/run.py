@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup
 
 from ..errors import PipelineError
 from ..level import Thresholds
-from ..stats import Counts, FlushReport
+from ..stats import Counts, FlushReport, RouteCounts
 from . import invocations
 from .backend import Loop, protect_from_interrupts, running_loop, within
 from .delivery import SHUTDOWN
@@ -258,12 +258,16 @@ class Run:
         with anyio.move_on_after(timeout):
             await self.progress.until(lambda: door.settled >= goal)
             await self._pump.release()
-            goals = {route: route.account.received for route in self._routes}
+            # Those that were removed, too: they still have what was logged before.
+            routes = {*self._routes.everyone, *self._serving}
+            goals = {route: route.account.received for route in routes}
             for route in goals:
                 route.hurry()
             await self.progress.until(lambda: all(r.account.settled >= n for r, n in goals.items()))
-        pending = {r.name: n - r.account.settled for r, n in goals.items()}
-        pending[DOOR] = goal - door.settled
+        pending = {DOOR: goal - door.settled}
+        for route, received in goals.items():  # one may have the name of one that was removed
+            left = received - route.account.settled
+            pending[route.name] = pending.get(route.name, 0) + left
         pending = {name: n for name, n in pending.items() if n > 0}
         return FlushReport(not pending, pending)
 
@@ -319,9 +323,17 @@ class Run:
         assert self.errands is not None
         self.errands.ask(flush_there, otherwise=answer)
 
+    def counts(self) -> dict[str, RouteCounts]:
+        """Return every route's ledger, until its end also that of one that was removed."""
+        counts = self._routes.counts()
+        for route in (*self._routes.leaving, *self._serving.copy()):
+            if route.account.received:  # else it is one on trial
+                counts.setdefault(route.name, route.account.counts())
+        return counts
+
     def report(self) -> FlushReport:
         """Say what is pending now, when there is nothing left to wait for."""
-        counts: dict[str, Counts] = {DOOR: self.door.counts(), **self._routes.counts()}
+        counts: dict[str, Counts] = {DOOR: self.door.counts(), **self.counts()}
         pending = {name: c.pending for name, c in counts.items() if c.pending}
         return FlushReport(not pending, pending)
 

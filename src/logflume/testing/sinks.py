@@ -66,7 +66,7 @@ class Collect:
         """Misbehave, if this is such a sink; keep the batch, if it still comes to that."""
         self.sends += 1
         await self.before(batch)
-        self.keep(batch.records, batch.encoded)
+        self.keep(batch.records, batch.encoded if batch.is_encoded else ())
 
     async def aclose(self) -> None:
         """Count it."""
