@@ -278,6 +278,62 @@ def test_a_handler_of_the_program_is_called_first_and_set_again() -> None:
         signal.signal(signal.SIGTERM, old)
 
 
+@pytest.mark.parametrize("backend", ["asyncio", "uvloop", "trio"])
+@pytest.mark.parametrize("asked", ["before", "within"])
+def test_what_a_server_s_program_asks_for_does_not_cut_it_short(backend: str, asked: str) -> None:
+    """`deliver_before_sigterm`, before or after: the block ends in order all the same."""
+    done = run_program(
+        """
+        from logflume.integrations.processes import deliver_before_sigterm
+        async def main():
+            with exit_on_signals():
+                if sys.argv[2] == "within": deliver_before_sigterm()
+                async with Pipeline(Print()):
+                    try:
+                        await log.ainfo("before")
+                        kill()
+                        await anyio.sleep(30)
+                    finally:
+                        log.info("last words")
+        if sys.argv[2] == "before": deliver_before_sigterm()
+        run(main, sys.argv[1])
+        """,
+        backend,
+        asked,
+    )
+    assert done.stdout == "before\nlast words\nclosed\n"
+    assert (done.returncode, done.stderr) == (143, "")
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "uvloop", "trio"])
+@pytest.mark.parametrize("where", ["inside", "around"])
+def test_blocks_within_each_other_end_in_order(backend: str, where: str) -> None:
+    """The inner one first, wherever the loop begins."""
+    done = run_program(
+        """
+        async def main():
+            with exit_on_signals():
+                async with Pipeline(Print()):
+                    with exit_on_signals():
+                        try:
+                            await log.ainfo("before")
+                            kill()
+                            await anyio.sleep(30)
+                        finally:
+                            log.info("last words")
+        if sys.argv[2] == "inside":
+            run(main, sys.argv[1])
+        else:
+            with exit_on_signals():
+                run(main, sys.argv[1])
+        """,
+        backend,
+        where,
+    )
+    assert done.stdout == "before\nlast words\nclosed\n"
+    assert (done.returncode, done.stderr) == (143, "")
+
+
 def test_a_handler_set_within_the_block_stays() -> None:
     """It is no longer this block's affair."""
     old = signal.getsignal(signal.SIGTERM)

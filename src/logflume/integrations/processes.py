@@ -55,8 +55,9 @@ def exit_on_signals(*signals: int) -> Iterator[None]:
                     await serve()
 
     An exception of another kind that the body raises meanwhile is not replaced. A handler that the
-    program has set before is called first, and set again at the end of the block; but not that of
-    SIGINT, which is Python's or the loop's. In the child of a fork, a signal raises SystemExit.
+    program has set before is called first, and set again at the end of the block. Not called is
+    that of SIGINT, which is Python's or the loop's, nor that of `deliver_before_sigterm`: the block
+    does what it is for, whichever comes first. In the child of a fork, a signal raises SystemExit.
 
     Raises:
         ConfigurationError: a signal is none, or cannot be caught.
@@ -131,7 +132,8 @@ class _Exit:
             return  # it exits in order already, which an exception would put an end to
         self.signal = number
         before = self._before.get(number)
-        if callable(before) and number != signal.SIGINT:
+        # What `deliver_before_sigterm` has set ends the process there and then.
+        if callable(before) and before is not _deliver_and_end and number != signal.SIGINT:
             before(number, frame)
         if os.getpid() != self._process:  # the loop, if there is one, is the parent's
             self.exit()
