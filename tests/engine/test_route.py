@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 import time
+from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -42,6 +44,13 @@ from tests.fakes import (
 
 log = get_logger("tests.route")
 AT_ONCE = Retry(initial=0.0)
+
+on_asyncio = pytest.mark.parametrize(
+    "anyio_backend",
+    [("asyncio", {"use_uvloop": False}), ("asyncio", {"use_uvloop": True})],
+    ids=["asyncio", "uvloop"],
+)
+"""Where a task can be cancelled by itself, past all scopes."""
 
 
 async def sent_to(route: Route | Collect, count: int = 1, **settings: Any) -> RouteCounts:
@@ -643,6 +652,98 @@ async def test_a_real_cancellation_is_not_taken_for_a_failure() -> None:
         assert not backend.survivable(caught.value)
     assert backend.survivable(asyncio.CancelledError())
     assert not backend.survivable(KeyboardInterrupt())
+
+
+def cancel_this_task() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+
+
+async def end_at_next_await(message: str) -> None:
+    cancel_this_task()
+    await asyncio.sleep(0)
+
+
+async def leave_it_cancelled(message: str) -> None:
+    cancel_this_task()
+    if message == "0":  # it hides what has happened, so the next failure is taken for it
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)
+    else:
+        raise asyncio.CancelledError
+
+
+@on_asyncio
+@pytest.mark.parametrize("cancel", [end_at_next_await, leave_it_cancelled])
+@pytest.mark.parametrize("overflow", ["drop", "wait"])
+async def test_a_callback_that_cancels_its_own_task_ends_its_route_alone(
+    cancel: Callable[[str], Awaitable[None]], overflow: str
+) -> None:
+    """What the route is offered from then on is counted and told; all others go on."""
+    other = Collect("other")
+
+    async def cancels(record: dict[str, Any]) -> None:
+        if record["logger"] == log.name:
+            await cancel(record["message"])
+
+    async with Pipeline(other, Route(cancels, overflow=overflow, buffer_records=2)) as pipeline:
+        for n in range(6):
+            await log.ainfo(str(n))
+            assert (await pipeline.flush(5)).complete
+        assert not pipeline.is_closed
+        stats = pipeline.stats()
+        counts = stats.routes["cancels"]
+        assert counts.dropped["not open"] >= 4
+        assert counts.balanced
+        assert counts.pending == 0
+        assert str(counts.last_error).startswith("its task was cancelled: CancelledError")
+        await other.until(8)
+    own = [record.message for record in other.records if record.logger == log.name]
+    assert own == [str(n) for n in range(6)]
+    told = [record.message for record in other.records if record.logger == "logflume"]
+    assert "route 'cancels': its task was cancelled: CancelledError" in told
+    assert any("'cancels': not open (its task was cancelled)" in message for message in told)
+
+
+@on_asyncio
+@pytest.mark.parametrize("where", ["open", "aclose"])
+@pytest.mark.parametrize("awaits", [True, False])
+async def test_opening_and_closing_may_cancel_their_own_task(where: str, awaits: bool) -> None:
+    """The others do not notice, and the pipeline closes in order."""
+    other, sink = Collect("other"), Collect()
+
+    async def cancel() -> None:
+        cancel_this_task()
+        if awaits:
+            await asyncio.sleep(0)
+
+    setattr(sink, where, cancel)
+    async with Pipeline(sink, other) as pipeline:
+        await log.ainfo("one")
+        assert (await pipeline.flush(5)).complete
+        await log.ainfo("two")
+        assert (await pipeline.flush(5)).complete
+    own = [record.message for record in other.records if record.logger == log.name]
+    assert own == ["one", "two"]
+    counts = pipeline.stats().routes["collect"]
+    assert "CancelledError" in str(counts.last_error) or (where == "aclose" and not awaits)
+    assert counts.balanced
+    assert counts.pending == 0
+
+
+@on_asyncio
+async def test_a_task_that_is_cancelled_when_it_has_ended_ends_no_other() -> None:
+    """Nothing is awaited any more that the cancellation could come to."""
+    other, sink = Slow(0.1, "other"), Collect()
+
+    async def cancel() -> None:
+        cancel_this_task()
+
+    sink.aclose = cancel  # type: ignore[method-assign]
+    async with Pipeline(sink, other):
+        await log.ainfo("one")
+    assert other.messages == ["one"]
 
 
 async def test_trouble_that_cost_no_record_is_told_in_band() -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Loop",
     "Worker",
+    "cancellations_of_task",
     "in_loop",
     "in_trio",
     "leave_loop_to_parent",
@@ -194,9 +195,16 @@ def survivable(error: BaseException) -> bool:
         return False
     if anyio.current_effective_deadline() == -math.inf:
         return False
+    return not cancellations_of_task()()
+
+
+def cancellations_of_task() -> Callable[[], int]:
+    """Return what says how often the current task was cancelled by asyncio's own means, which heed
+    no scope; trio has none of these."""
     loop = None if in_trio() else _asyncio_loop()
     task = None if loop is None else _asyncio_task_of(loop)
-    return task is None or not task.cancelling()
+    cancelling: Callable[[], int] | None = getattr(task, "cancelling", None)
+    return cancelling or (lambda: 0)
 
 
 def protect_from_interrupts(

@@ -298,7 +298,7 @@ class Route:
             self._since = time.monotonic()
         if self._alarm is not None and (self._awaits_work or self._is_due()):
             self._alarm.set()
-        if self.overflow == "wait" and self._is_congested() and not self._is_stalled():
+        if self.overflow == "wait" and self._is_congested() and self._stalled_at < self._moved_at():
             self._gate(self, True)
 
     def _is_congested(self) -> bool:
@@ -323,15 +323,12 @@ class Route:
         self._gate(self, False)
         return 0.0
 
-    def _is_stalled(self) -> bool:
-        return self._stalled_at >= self._moved_at()
-
     def _moved_at(self) -> float:
         return 0.0 if self._delivery is None else self._delivery.moved_at
 
     @property
     def failure(self) -> str | None:
-        """Why its sink did not open."""
+        """Why its sink did not open, or is open no longer."""
         return self._failed
 
     def hurry(self) -> None:
@@ -414,11 +411,8 @@ class Route:
 
     async def _linger(self) -> None:
         """Give a batch the time to fill."""
-        age = self.batch.max_age
-        if not age or self._is_due():
-            return
-        left = self._since + age - time.monotonic()
-        if left > 0:
+        left = self._since + self.batch.max_age - time.monotonic()
+        if left > 0 and not self._is_due():
             await self._wait(left)
 
     def _take(self) -> SinkBatch:
@@ -435,6 +429,13 @@ class Route:
             self._news.add(self.name, SHUTDOWN, lost)
         self._gate(self, False)
 
+    def give_up(self, error: BaseException) -> None:
+        """Take nothing more, and count what comes: its task was ended by what that calls."""
+        self._failed = "its task was cancelled"
+        if self.is_open or not self.on_trial:
+            self._tell_failure(self._failed, error)
+        self.lose_rest()
+
     def _tell_failure(self, what: str, error: BaseException) -> None:
         text = f"{what}: {describe(error)}"
         self.account.fail(text)
@@ -443,8 +444,5 @@ class Route:
     def _enter_origins_of(self, records: Sequence[Record]) -> None:
         """Let records that the sink, filter or encoder logs now come back neither here nor to
         where these were."""
-        origins = frozenset((self.name,))
-        for record in records:
-            if record.extra is not None:
-                origins |= record.extra.origins
-        enter_origins(origins)
+        theirs = [record.extra.origins for record in records if record.extra is not None]
+        enter_origins(frozenset((self.name,)).union(*theirs))

@@ -5,6 +5,7 @@ A pipeline has one run; after a fork, the child's begins another with empty hand
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import weakref
@@ -12,12 +13,19 @@ from collections.abc import Callable, Sequence
 
 import anyio
 from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint
 
 from ..errors import PipelineError
 from ..level import Thresholds
 from ..stats import Counts, FlushReport, RouteCounts
 from . import invocations
-from .backend import Loop, protect_from_interrupts, running_loop, within
+from .backend import (
+    Loop,
+    cancellations_of_task,
+    protect_from_interrupts,
+    running_loop,
+    within,
+)
 from .delivery import SHUTDOWN
 from .door import DOOR, Door
 from .errands import Errands
@@ -63,6 +71,7 @@ class Run:
         self.finished = threading.Event()
         self._close_requested = False
         self._tasks: TaskGroup | None = None
+        self._cancellations: Callable[[], int] = int
         self._opened: anyio.Event | None = None
         self._serving: set[Route] = set()
         self._begun: weakref.WeakSet[Route] = weakref.WeakSet()
@@ -102,6 +111,7 @@ class Run:
         """
         with anyio.CancelScope(shield=True):
             here = self.here = running_loop()
+            self._cancellations = cancellations_of_task()
             self.closing = anyio.Event()
             errands = self.errands = Errands(here)
             self._announcer.bind(here)
@@ -214,9 +224,23 @@ class Run:
     async def _serve(self, route: Route) -> None:
         try:
             await route.serve()
+        except anyio.get_cancelled_exc_class() as error:
+            if self._is_ending:
+                raise
+            route.give_up(error)
         finally:
             self._serving.discard(route)
             self.progress.tell()
+        # A cancellation that is still due would be taken for the end of all.
+        with contextlib.suppress(anyio.get_cancelled_exc_class()):
+            await checkpoint()
+
+    @property
+    def _is_ending(self) -> bool:
+        """Whether all tasks are cancelled; else, one that is was cancelled by what it calls, as in
+        `asyncio.current_task().cancel()`, and that shall end no other."""
+        ends = self._tasks is None or self._tasks.cancel_scope.cancel_called
+        return ends or self._cancellations() > 0
 
     def use(self, processing: Processing) -> None:
         """Run other processors, as soon as the burst at hand is done. On the loop."""
