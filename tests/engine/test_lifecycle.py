@@ -15,9 +15,10 @@ from typing import Any
 import anyio
 import pytest
 
-from logflume import Pipeline, PipelineError, get_logger
+from logflume import Batch, Pipeline, PipelineError, Route, SinkBatch, get_logger
 from logflume import log as default_log
 from logflume.engine import current
+from logflume.engine.progress import Progress
 from tests.fakes import Collect, Flaky, Gate, Hang, may_block
 
 log = get_logger("tests.lifecycle")
@@ -119,6 +120,56 @@ async def test_a_hung_sink_holds_up_no_longer_than_the_timeout() -> None:
     assert time.monotonic() - started < 3.0
     assert pipeline.stats().routes["hang"].dropped == {"shutdown": 1}
     assert good.messages == ["one"]
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_sink_that_moves_all_the_time_holds_up_no_longer_either(waits: bool) -> None:
+    """Neither a flush nor the closing, whether the sink ever lets go of the loop or not."""
+    calls = 0
+
+    class Busy(Collect):
+        async def before(self, batch: SinkBatch) -> None:
+            nonlocal calls
+            calls += 1
+            if waits:
+                await anyio.lowlevel.checkpoint()
+            until = time.perf_counter() + 0.005
+            while time.perf_counter() < until:
+                pass
+
+    async with Pipeline(
+        Route(Busy(), batch=Batch(max_records=1), buffer_records=2_000), shutdown_timeout=0.1
+    ) as pipeline:
+        for _ in range(1_000):
+            log.info("one of many")
+        started = time.monotonic()
+        report = await pipeline.flush(0.1)
+        assert time.monotonic() - started < 1.5
+        assert not report.complete
+        started = time.monotonic()
+    assert time.monotonic() - started < 1.5
+    counts = pipeline.stats().routes["collect"]
+    assert counts.delivered <= calls < 600
+    assert counts.balanced
+    assert counts.pending == 0
+
+
+async def test_who_waits_can_be_cancelled_though_there_is_always_news() -> None:
+    """One who looks again in every turn of the loop, too."""
+    progress = Progress()
+    until = time.monotonic() + 2.0
+
+    async def tell() -> None:
+        while time.monotonic() < until:
+            progress.tell()
+            await anyio.lowlevel.checkpoint()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(tell)
+        with anyio.move_on_after(0.05):
+            await progress.until(lambda: time.monotonic() >= until)
+        assert time.monotonic() < until
+        tasks.cancel_scope.cancel()
 
 
 async def test_a_retry_does_not_hold_up_the_shutdown() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import anyio
+from anyio.lowlevel import checkpoint_if_cancelled
 
 __all__ = ["Progress"]
 
@@ -28,3 +29,6 @@ class Progress:
             event = anyio.Event()
             self._waiting.append(event)
             await event.wait()
+            # On asyncio, anyio cancels no task that is about to wake up: one whose event is set
+            # in each turn of the loop would never hear of it.
+            await checkpoint_if_cancelled()

@@ -30,6 +30,7 @@ from .chunk import Chunk, encoder_of
 from .delivery import SHUTDOWN, Delivery
 from .ledger import Account, News, describe
 from .retry import Retry
+from .turn import Turn
 
 __all__ = ["Route"]
 
@@ -306,12 +307,11 @@ class Route:
         return buffer.count >= self.buffer_records or buffer.nbytes >= self.buffer_bytes
 
     def _is_due(self) -> bool:
-        batch = self.batch
         return (
             self._closing
             or self.account.settled < self._hurry_to
-            or self._buffer.count >= batch.max_records
-            or self._buffer.nbytes >= batch.max_bytes
+            or self._buffer.count >= self.batch.max_records
+            or self._buffer.nbytes >= self.batch.max_bytes
         )
 
     def check_progress(self) -> float:
@@ -355,6 +355,7 @@ class Route:
         )
         if self._closing:
             delivery.last_call()
+        turn = Turn()
         try:
             if not await self._open(delivery):
                 return
@@ -369,6 +370,7 @@ class Route:
                         self._buffer.forfeit()
                     else:
                         self._buffer.give_back(batch)
+                    await turn.end()
                 else:
                     await self._wait(None)
         finally:
