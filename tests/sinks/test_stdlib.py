@@ -12,6 +12,8 @@ import queue
 import socket
 import socketserver
 import struct
+import subprocess
+import sys
 import threading
 import time
 import urllib.parse
@@ -412,6 +414,95 @@ async def test_only_the_record_that_a_handler_hangs_at_is_lost() -> None:
         hung.set()
     assert texts == list("0123456789")
     assert (counts.delivered, counts.dropped) == (9, {"timeout": 1})
+
+
+HUNG = """
+import logging, sys, threading
+import anyio
+from logflume import Pipeline, Route, log, sinks
+
+class Hangs(logging.Handler):
+    def emit(self, record): threading.Event().wait()
+
+def pipeline():
+    return Pipeline(Route(sinks.Stdlib(Hangs()), timeout=0.1), shutdown_timeout=0.2)
+
+async def main():
+    async with pipeline():
+        log.info("one")
+
+where = sys.argv[1]
+if where == "thread":
+    with pipeline():
+        log.info("one")
+elif where == "exit":
+    pipeline().__enter__()
+    log.info("one")
+else:
+    options = {"use_uvloop": True} if where == "uvloop" else {}
+    anyio.run(main, backend="trio" if where == "trio" else "asyncio", backend_options=options)
+print("end of script", flush=True)
+"""
+
+
+@pytest.mark.parametrize("where", ["asyncio", "uvloop", "trio", "thread", "exit"])
+def test_a_handler_that_hangs_does_not_hold_up_the_exit(where: str) -> None:
+    """`logging` flushes handlers then: for this one it would wait for ever."""
+    done = subprocess.run(
+        [sys.executable, "-c", HUNG, where], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "end of script\n")
+    assert done.stderr.count("\n") == 1
+    assert "1 record dropped by route 'Hangs'" in done.stderr
+
+
+def left_to_exit(handler: logging.Handler) -> bool:
+    """Say whether `logging` will flush a handler at the exit."""
+    return any(reference() is handler for reference in logging._handlerList)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("where", ["emit", "flush", "target"])
+async def test_only_a_handler_that_hangs_is_left_out_of_the_exit(where: str) -> None:
+    """Whatever it is that hangs, also in the one to which it hands records on."""
+    hung, well = threading.Event(), Keep()
+    hangs = Keep()
+    vars(hangs)["flush" if where == "flush" else "emit"] = lambda *_: hung.wait()
+    given: logging.Handler = hangs
+    if where == "target":
+        given = logging.handlers.MemoryHandler(1, target=hangs)
+    try:
+        async with Pipeline(
+            Route(Stdlib(given, close=False), timeout=0.05),
+            Route(Stdlib(well, close=False)),
+            shutdown_timeout=0.2,
+        ):
+            log.info("one")
+        assert well.texts[0] == "one"
+        assert left_to_exit(well)
+        assert not left_to_exit(given)
+        assert not left_to_exit(hangs)
+    finally:
+        hung.set()
+
+
+@pytest.mark.parametrize("known", [None, ()])
+async def test_other_versions_of_logging_may_keep_no_list(
+    known: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then nothing is done about the exit, and the pipeline closes all the same."""
+    hung, hangs = threading.Event(), Keep()
+    vars(hangs)["emit"] = lambda *_: hung.wait()
+    sink = Stdlib(hangs)
+    if known is None:
+        monkeypatch.delattr(logging, "_handlerList")
+    else:
+        monkeypatch.setattr(logging, "_handlerList", known)
+    try:
+        async with Pipeline(Route(sink, timeout=0.05), shutdown_timeout=0.2) as pipeline:
+            log.info("one")
+        assert pipeline.stats().routes["Keep"].lost == 1
+    finally:
+        hung.set()
 
 
 async def test_failures_of_others_uses_of_a_handler_go_their_way() -> None:

@@ -53,6 +53,11 @@ class OneByOne:
         self._worker: Worker | None = None
         self._calls: set[_Call] = set()
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether a call is still going on, though nobody may wait for it any more."""
+        return bool(self._calls)
+
     def start(self) -> None:
         """Start the worker thread."""
         self._calls.clear()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from ..context import Inside, get_context
@@ -38,7 +40,8 @@ class Stdlib:
     What the handler raises, or would print to stderr (`handleError`), counts as a failure of that
     record alone; so does a call that takes longer than the route's `timeout`: it goes on, and the
     next records get another thread, until four such calls go on; then they wait for one of them to
-    end. Some handlers say nothing of their failures: `SocketHandler`
+    end. If one goes on when the pipeline has closed, `logging` does not flush the handler at the
+    exit, which would wait for it. Some handlers say nothing of their failures: `SocketHandler`
     tries again later, `QueueHandler` and `MemoryHandler` are done when they have kept a record.
 
     Args:
@@ -71,6 +74,7 @@ class Stdlib:
         self._records = LogRecords(escape=escape)
         self._thread = OneByOne(f"logflume {self.name}", self._give)
         self._calls = threading.local()  # some may go on that nobody waits for any more
+        self._ending = False
         self._handle_error: Any = None
         self._does_more = type(handler).handleError is not logging.Handler.handleError
 
@@ -90,6 +94,8 @@ class Stdlib:
         try:
             await self._thread.end(self._end)
         finally:
+            if self._thread.goes_on or self._ending:
+                _leave_out_of_exit(self._handler)
             if self._handler.handleError == self._on_error:
                 vars(self._handler).pop("handleError")
                 if self._handler.handleError != self._handle_error:  # it had one of its own
@@ -122,6 +128,26 @@ class Stdlib:
         self._handle_error(given)
 
     def _end(self) -> None:
-        self._handler.flush()
-        if self._close:
-            self._handler.close()
+        self._ending = True
+        try:
+            self._handler.flush()
+            if self._close:
+                self._handler.close()
+        finally:
+            self._ending = False
+
+
+def _leave_out_of_exit(handler: logging.Handler) -> None:
+    """Let `logging` not flush a handler at the interpreter's exit, where it would wait for ever for
+    the lock that a call holds which has hung; nor what that hands its records on to."""
+    import logging
+
+    exits = getattr(logging, "_handlerList", None)  # weak references; other versions may have none
+    if not isinstance(exits, list):
+        return
+    hung = (handler, getattr(handler, "target", handler))
+    for reference in exits.copy():
+        if isinstance(reference, weakref.ref) and reference() in hung:
+            # Not `_removeHandlerRef`, which takes a lock of `logging` on the loop.
+            with contextlib.suppress(ValueError):
+                exits.remove(reference)
