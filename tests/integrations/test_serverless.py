@@ -257,6 +257,76 @@ def test_asyncio_s_own_cancellation_is_no_different() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(
+    "anyio_backend",
+    [("asyncio", {"use_uvloop": False}), ("asyncio", {"use_uvloop": True})],
+    ids=["asyncio", "uvloop"],
+)
+@pytest.mark.parametrize("times", [1, 3])
+async def test_asyncio_s_own_cancellation_ends_no_flush(times: int) -> None:
+    """However often it comes meanwhile: it goes on when all is delivered."""
+    gate = Gate()
+
+    @flush_after_invocation()
+    async def function() -> None:
+        log.info("called")
+
+    async with Pipeline(patient(gate)):
+        task = asyncio.create_task(function())
+        await gate.entered.wait()
+        for _ in range(times):
+            task.cancel()
+            await anyio.wait_all_tasks_blocked()
+        assert not task.done()
+        gate.let_through()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert gate.messages == ["called"]
+
+
+def test_a_cancelled_flush_has_no_more_time_than_any_other(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """What is left of it; and what is pending then is told once."""
+
+    @flush_after_invocation(timeout=0.3)
+    async def function() -> None:
+        log.info("called")
+
+    async def main() -> None:
+        async with Pipeline(Hang(), shutdown_timeout=0.0):
+            started = time.monotonic()
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(function(), 0.1)
+            assert 0.25 < time.monotonic() - started < 1.5
+            with may_block():
+                assert capfd.readouterr().err.count("still pending 0.3 s after") == 1
+
+    asyncio.run(main())
+
+
+async def test_a_scope_that_is_cancelled_meanwhile_ends_no_flush() -> None:
+    """The function's result is what it was; the scope has its way after that."""
+    gate = Gate()
+
+    @flush_after_invocation()
+    async def function() -> int:
+        log.info("called")
+        return 7
+
+    async def let_through_later(scope: anyio.CancelScope) -> None:
+        await gate.entered.wait()
+        scope.cancel()
+        await anyio.wait_all_tasks_blocked()
+        gate.let_through()
+
+    async with Pipeline(patient(gate)), anyio.create_task_group() as tasks:
+        with anyio.CancelScope() as scope:
+            tasks.start_soon(let_through_later, scope)
+            assert await function() == 7
+            assert gate.messages == ["called"]
+
+
 async def test_an_async_function_s_exception_is_the_same() -> None:
     """Not wrapped in a group by the tasks that flush."""
 

@@ -44,8 +44,9 @@ def flush_after_invocation(
     """Decorate a function, sync or async, so that it ends when what was logged is delivered.
 
     Flushes the pipelines, or without any the one that is current at the end, however the function
-    ends: also by an exception, or by a cancellation, from which the flush is shielded. Takes at
-    most `timeout` seconds; on AWS Lambda never more than what is left of the invocation, by its
+    ends: also by an exception, or by a cancellation, from which the flush is shielded. asyncio's
+    own (`task.cancel()`, `wait_for`), if it comes meanwhile, goes on when the flush is over. Takes
+    at most `timeout` seconds; on AWS Lambda never more than what is left of the invocation, by its
     context's `get_remaining_time_in_millis`. What is still pending then stays, for the next
     invocation, and is told on stderr. The function's result or exception is what it was.
 
@@ -143,19 +144,21 @@ class _Flush:
     async def wait(self, arguments: tuple[object, ...]) -> None:
         """Flush at the end of an async function, shielded from its cancellation."""
         budget = self._budget(arguments)
+        until = time.monotonic() + budget
+        pipelines = self._pipelines()
         reports: list[FlushReport] = []
-
-        async def flush(pipeline: Pipeline) -> None:
+        cancelled: BaseException | None = None
+        while cancelled is None or time.monotonic() < until:
             try:
-                reports.append(await pipeline.flush(budget))
-            except Exception as error:
-                _tell_failure(error)
-
-        with anyio.CancelScope(shield=True):
-            async with anyio.create_task_group() as tasks:
-                for pipeline in self._pipelines():
-                    tasks.start_soon(flush, pipeline)
+                with anyio.CancelScope(shield=True):
+                    reports = await _flush(pipelines, max(until - time.monotonic(), 0.0))
+                break
+            except anyio.get_cancelled_exc_class() as error:
+                # asyncio's own, which heeds no shield. The records are still on their way.
+                cancelled = error
         _tell_pending(reports, budget)
+        if cancelled is not None:
+            raise cancelled
 
     def block(self, arguments: tuple[object, ...]) -> None:
         """Flush at the end of a sync function."""
@@ -199,6 +202,21 @@ class _Flush:
             if isinstance(left, float):
                 return max(min(self._timeout, left - MARGIN), 0.0)
         return self._timeout
+
+
+async def _flush(pipelines: tuple[Pipeline, ...], timeout: float) -> list[FlushReport]:
+    reports: list[FlushReport] = []
+
+    async def flush(pipeline: Pipeline) -> None:
+        try:
+            reports.append(await pipeline.flush(timeout))
+        except Exception as error:
+            _tell_failure(error)
+
+    async with anyio.create_task_group() as tasks:
+        for pipeline in pipelines:
+            tasks.start_soon(flush, pipeline)
+    return reports
 
 
 def _tell_pending(reports: list[FlushReport], budget: float) -> None:
