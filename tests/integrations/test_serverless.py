@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from types import SimpleNamespace
@@ -88,6 +89,39 @@ def test_given_pipelines_are_flushed_at_the_same_time() -> None:
                 flush_after_invocation(hanging, second, timeout=0.2)(lambda: None)()
                 assert given.messages == ["given"]
                 assert other.messages == []
+
+
+def test_without_threads_pipelines_are_flushed_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each with the time that is left; the function's result is what it was."""
+    one, two = Collect(), Collect()
+
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with Pipeline(patient(one)) as first, Pipeline(patient(two)) as second:
+
+        @flush_after_invocation(first, second, timeout=5.0)
+        def function() -> int:
+            log.info("called")
+            return 7
+
+        log.info("before")
+        with monkeypatch.context() as system:
+            system.setattr(threading.Thread, "start", start)
+            assert function() == 7
+        assert two.messages == ["before", "called"]
+
+    with Pipeline(patient(two)) as second:
+        log.info("late")
+        with Pipeline(Hang(), shutdown_timeout=0.0) as hanging, monkeypatch.context() as system:
+            log.info("hangs")
+            system.setattr(threading.Thread, "start", start)
+            started = time.monotonic()
+            assert flush_after_invocation(second, hanging, timeout=0.2)(lambda: 8)() == 8
+            assert time.monotonic() - started < 1.5
+            assert two.messages == ["before", "called", "late"]
 
 
 def test_what_takes_too_long_is_told_and_waits(capfd: pytest.CaptureFixture[str]) -> None:

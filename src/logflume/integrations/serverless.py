@@ -171,20 +171,27 @@ class _Flush:
                 )
             return
         budget = self._budget(arguments)
+        until = time.monotonic() + budget
         reports: list[FlushReport] = []
 
         def flush(pipeline: Pipeline) -> None:
             try:
-                reports.append(pipeline.complete(budget))
+                reports.append(pipeline.complete(max(until - time.monotonic(), 0.0)))
             except Exception as error:
                 _tell_failure(error)
 
-        until = time.monotonic() + budget
         first, *others = self._pipelines()
-        threads = [threading.Thread(target=flush, args=(other,), daemon=True) for other in others]
-        for thread in threads:
-            thread.start()
-        flush(first)
+        here, threads = [first], []
+        for other in others:
+            thread = threading.Thread(target=flush, args=(other,), daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the system has no more threads
+                here.append(other)
+            else:
+                threads.append(thread)
+        for pipeline in here:
+            flush(pipeline)
         for thread in threads:
             thread.join(within(max(until - time.monotonic(), 0.1)))
         _tell_pending(reports, budget)
