@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from logflume import (
     get_logger,
 )
 from logflume import log as default_log
-from tests.fakes import Collect, Gate, Hang, may_block
+from tests.fakes import Collect, Gate, Hang, Slow, may_block
 
 log = get_logger("tests.pipeline")
 
@@ -216,6 +217,41 @@ async def test_all_processors_that_failed_are_named() -> None:
         "logflume.failed_processor": "broken, leaving",
         "logflume.error": "ValueError, SystemExit",
     }
+
+
+@pytest.mark.parametrize(
+    "anyio_backend",
+    [("asyncio", {"use_uvloop": False}), ("asyncio", {"use_uvloop": True})],
+    ids=["asyncio", "uvloop"],
+)
+@pytest.mark.parametrize("where", ["await", "call", "last"])
+async def test_a_processor_that_cancels_its_own_task_ends_nothing(where: str) -> None:
+    """What it was at may be lost, counted and told; all that comes later is processed."""
+
+    async def cancels(record: Record) -> Record:
+        if record.message == ("3" if where == "last" else "1"):
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            if where == "await":
+                await asyncio.sleep(0)
+        return record
+
+    sink = Slow(0.05)
+    async with Pipeline(sink, processors=[cancels]) as pipeline:
+        for n in range(4):
+            log.info(str(n))
+            if where != "last":
+                assert (await pipeline.flush(5)).complete
+    door = pipeline.stats().door
+    assert door.balanced
+    assert door.pending == 0
+    assert door.dropped == ({"error": 1} if where == "await" else {})
+    own = [record.message for record in sink.records if record.logger == log.name]
+    assert own == [str(n) for n in range(4) if n != 1 or where != "await"]
+    told = [record.message for record in sink.records if record.logger == "logflume"]
+    if where == "await":
+        assert told == ["1 record dropped at the door: error (CancelledError)"]
 
 
 async def test_a_processor_that_fails_closed_withholds_the_content() -> None:

@@ -52,6 +52,7 @@ class Pump:
         self._sources = Sources()
         self._next: Processing | None = None
         self._release_all = False
+        self._in_hand = 0
         self.is_done = False
         """Whether nothing more will come to the routes."""
 
@@ -147,6 +148,7 @@ class Pump:
 
     async def _pass_on(self, taken: list[Record], special: bool) -> None:
         """Take records from the door to the routes, and settle them there whatever happens."""
+        self._in_hand = len(taken)
         try:
             if special:
                 await self._prepare([r for r in taken if r.extra is not None])
@@ -156,7 +158,15 @@ class Pump:
             self._fail(len(taken), error)
         else:
             self._door.settle(len(records), len(taken) - len(records))
+        self._in_hand = 0
         self._progress.tell()
+
+    def lose_hand(self, error: BaseException) -> None:
+        """Give up what a cancelled `run` was about to pass on. It may be run again."""
+        lost, self._in_hand = self._in_hand, 0
+        if lost:
+            self._fail(lost, error)
+            self._progress.tell()
 
     def _offer(self, records: list[Record], *, changed: bool, special: bool) -> None:
         if records:

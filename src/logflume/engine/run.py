@@ -124,7 +124,7 @@ class Run:
                         self._begin(route)
                     for route in self._routes.leaving:
                         self.stop(route)
-                    tasks.start_soon(protect_from_interrupts(self._pump.run))
+                    tasks.start_soon(protect_from_interrupts(self._pump_on))
                     tasks.start_soon(protect_from_interrupts(self._announcer.run))
                     tasks.start_soon(protect_from_interrupts(errands.run), tasks)
                     if invocations.needs_reminder():
@@ -231,9 +231,17 @@ class Run:
         finally:
             self._serving.discard(route)
             self.progress.tell()
-        # A cancellation that is still due would be taken for the end of all.
-        with contextlib.suppress(anyio.get_cancelled_exc_class()):
-            await checkpoint()
+        await _outlive_cancellation()
+
+    async def _pump_on(self) -> None:
+        while not self._pump.is_done:
+            try:
+                await self._pump.run()
+            except anyio.get_cancelled_exc_class() as error:
+                if self._is_ending:
+                    raise
+                self._pump.lose_hand(error)
+        await _outlive_cancellation()
 
     @property
     def _is_ending(self) -> bool:
@@ -360,6 +368,12 @@ class Run:
         counts: dict[str, Counts] = {DOOR: self.door.counts(), **self.counts()}
         pending = {name: c.pending for name, c in counts.items() if c.pending}
         return FlushReport(not pending, pending)
+
+
+async def _outlive_cancellation() -> None:
+    """Let one that is still due come now: of a task that ends, it would end the whole group."""
+    with contextlib.suppress(anyio.get_cancelled_exc_class()):
+        await checkpoint()
 
 
 def _left_of(timeout: float | None, began: float) -> float | None:
