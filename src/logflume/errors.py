@@ -37,7 +37,7 @@ class PipelineError(LogflumeError, RuntimeError):
 
 
 class Retryable(LogflumeError):
-    """Raised by a sink: the same batch may succeed later.
+    """Raised by a sink: the same batch may succeed later. By a callback: the same record.
 
     `retry_after` is in seconds and replaces the route's own back-off when it is longer
     (RFC 9110, section 10.2.3).
@@ -52,6 +52,7 @@ class Rejected(LogflumeError):
     """Raised by a sink: these records will never be accepted; the rest of the batch was delivered.
 
     `records` holds records of the batch or their positions in it; None means the whole batch.
+    Raised by a callback, it is about the record that this was called with, and no other.
     `reason` is the word under which the ledger counts them.
     """
 

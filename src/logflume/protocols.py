@@ -143,9 +143,9 @@ class Sink(Protocol):
 
     A sink may have attributes: `name: str`; `route_defaults: dict`, the options that a Route
     takes on where its user says nothing; `wants_blocks = True`, see `SinkBatch`;
-    `one_by_one = True`, if a failure concerns only the first record not passed, and the others are
-    to be sent again; `tell`, which its route replaces by a function that takes a text, from any
-    thread, and tells in band of trouble that cost no record.
+    `one_by_one = True`, if whatever `send` raises concerns only the first record not passed, and
+    the others are yet to be sent; `tell`, which its route replaces by a function that takes a text,
+    from any thread, and tells in band of trouble that cost no record.
     """
 
     async def open(self) -> None: ...

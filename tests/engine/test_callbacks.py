@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import functools
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import anyio
 import pytest
 
-from logflume import ConfigurationError, Pipeline, get_logger
+from logflume import (
+    ConfigurationError,
+    Pipeline,
+    Rejected,
+    Retry,
+    Retryable,
+    Route,
+    RouteCounts,
+    get_logger,
+)
 from tests.fakes import Collect
 
 log = get_logger("tests.callbacks")
@@ -149,6 +159,94 @@ async def test_one_that_raises_is_counted_and_told() -> None:
     assert got == ["0", "2"]
     assert sink.messages[:4] == ["0", "1", "2", "3"]
     assert any("LookupError: not there" in m for m in sink.messages)
+
+
+async def counts_of(
+    kind: str, call: Callable[[str], None], count: int = 10, **options: Any
+) -> RouteCounts:
+    """Log some numbers to a callback of this kind, and return what its route counted."""
+
+    async def awaited(record: dict[str, Any]) -> None:
+        await anyio.lowlevel.checkpoint()
+        call(record["message"])
+
+    kinds: dict[str, Callable[[dict[str, Any]], Any]] = {
+        "async": awaited,
+        "sync": lambda record: call(record["message"]),
+        "sync that returns an awaitable": lambda record: awaited(record),
+    }
+    async with Pipeline(Route(kinds[kind], name="it", **options)) as pipeline:
+        for n in range(count):
+            log.info(str(n))
+        assert (await pipeline.flush(20)).complete
+        return pipeline.stats().routes["it"]
+
+
+each_kind = pytest.mark.parametrize("kind", ["async", "sync", "sync that returns an awaitable"])
+
+
+@each_kind
+@pytest.mark.parametrize("records", [None, [], [0], [7, 8]])
+async def test_what_one_rejects_is_one_record(kind: str, records: list[int] | None) -> None:
+    """`Rejected` drops the record that the callback was called with; it gets all the others."""
+    got: list[str] = []
+
+    def call(message: str) -> None:
+        if message == "3":
+            raise Rejected("no", records=records, reason="refused")
+        got.append(message)
+
+    counts = await counts_of(kind, call)
+    assert got == list("012456789")
+    assert (counts.delivered, counts.dropped) == (9, {"refused": 1})
+
+
+@each_kind
+async def test_one_is_called_again_with_one_record(kind: str) -> None:
+    """After `Retryable`, each record has all its attempts, whatever became of those before it."""
+    calls: list[str] = []
+
+    def call(message: str) -> None:
+        calls.append(message)
+        if message == "3" or calls.count(message) < 3:
+            raise Retryable("later")
+
+    counts = await counts_of(kind, call, retry=Retry(attempts=3, initial=0.0))
+    assert calls == [n for n in "0123456789" for _ in range(3)]
+    assert (counts.delivered, counts.dropped) == (9, {"retries exhausted": 1})
+    assert counts.retries == 20
+
+
+async def test_a_record_s_repeats_take_no_time_from_the_next() -> None:
+    """`max_elapsed` counts from the first call with a record."""
+    calls: list[str] = []
+
+    def call(message: str) -> None:
+        calls.append(message)
+        if calls.count(message) < 2:
+            raise Retryable("later", retry_after=0.02)
+
+    counts = await counts_of("async", call, retry=Retry(initial=0.0, max_elapsed=0.1))
+    assert (counts.delivered, counts.retries) == (10, 10)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [Retryable("later", retry_after="soon"), Rejected(reason=[])],  # type: ignore[arg-type]
+    ids=["later", "no"],
+)
+async def test_what_one_raises_that_means_nothing_is_of_one_record(error: Exception) -> None:
+    """Whatever a problem says of itself, the next records come, and all are counted."""
+    got: list[str] = []
+
+    def call(message: str) -> None:
+        if message == "3":
+            raise error
+        got.append(message)
+
+    counts = await counts_of("async", call, retry=Retry(attempts=2, initial=0.0))
+    assert got == list("012456789")
+    assert (counts.delivered, counts.lost) == (9, 1)
 
 
 async def test_a_slow_callback_delays_nobody() -> None:

@@ -9,6 +9,7 @@ import anyio
 
 from ..errors import Rejected, Retryable
 from ..protocols import Sink, SinkBatch
+from ..snapshot import safe_str
 from .backend import survivable
 from .ledger import Account, News, describe
 from .retry import Retry
@@ -54,7 +55,11 @@ class Delivery:
         self._last_call.set()
 
     async def deliver(self, batch: SinkBatch) -> None:
-        """Send a batch, again if that may help, and count what became of each record."""
+        """Send a batch, again if that may help, and count what became of each record.
+
+        To a sink that takes them one by one, each record is a batch of its own: it has all its
+        repeats, whatever became of those before it.
+        """
         self.abandoned = False
         repeats = 0
         elapsed = 0.0
@@ -62,21 +67,24 @@ class Delivery:
             while len(batch):
                 started = time.monotonic()
                 problem = await self._send(batch)
+                if self._one_by_one and batch.advanced:  # it is another record's turn
+                    repeats, elapsed, started = 0, 0.0, self.moved_at
                 # What a send or pause took longer than it may, the process stood still: a machine
                 # that slept, or a serverless platform between two invocations.
                 elapsed += min(time.monotonic() - started, self._timeout)
                 self._progress()
                 batch = batch.rest()
                 if problem is None or not len(batch):
-                    repeats = 0
+                    repeats, elapsed = 0, 0.0
                     continue
                 repeats += 1
                 pause = self._retry.pause(repeats, problem.retry_after)
                 elapsed += pause
                 if repeats >= self._retry.attempts or elapsed > self._retry.max_elapsed:
-                    self.drop(len(batch), EXHAUSTED, problem)
+                    self.drop(self._failed_part(batch), EXHAUSTED, problem)
                     self._progress()
-                    return
+                    repeats, elapsed, batch = 0, 0.0, batch.rest()
+                    continue
                 self._account.retry(describe(problem))
                 await self._pause(pause)
         except Exception as error:  # what the sink raised makes no sense, as in Rejected(records=3)
@@ -110,11 +118,7 @@ class Delivery:
             self.abandoned = True  # the sink may have given up waiting for its thread
             return problem
         except Rejected as problem:
-            rest = batch.rest()
-            kept = rest.without(problem.records, batch.advanced)
-            batch.advanced = len(batch)
-            self._settle(kept)
-            self.drop(len(rest) - len(kept), problem.reason, problem.__cause__ or problem)
+            self._reject(batch, problem)
         except BaseException as error:
             if not survivable(error):
                 raise
@@ -130,6 +134,19 @@ class Delivery:
                 batch.advanced = len(batch)
                 self._settle(rest)
         return None
+
+    def _reject(self, batch: SinkBatch, problem: Rejected) -> None:
+        """Count what was rejected, and the rest as delivered: that of a sink which takes records
+        one by one is yet to be sent."""
+        reason, cause = safe_str(problem.reason), problem.__cause__ or problem
+        if self._one_by_one:
+            self.drop(self._failed_part(batch), reason, cause)
+            return
+        rest = batch.rest()
+        kept = rest.without(problem.records, batch.advanced)
+        batch.advanced = len(batch)
+        self._settle(kept)
+        self.drop(len(rest) - len(kept), reason, cause)
 
     def _failed_part(self, batch: SinkBatch) -> int:
         """Take off what a failure concerns: the whole rest, or the first record of it."""

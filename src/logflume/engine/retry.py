@@ -35,4 +35,5 @@ class Retry:
         import random  # only when something fails
 
         ceiling = min(self.maximum, self.initial * 2 ** min(repeat - 1, 32))
-        return max(random.uniform(0.0, ceiling), retry_after or 0.0)
+        wanted = retry_after if isinstance(retry_after, int | float) else 0.0
+        return max(random.uniform(0.0, ceiling), wanted)

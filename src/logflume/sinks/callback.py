@@ -20,9 +20,11 @@ class Callback:
 
     A coroutine function is awaited on the pipeline's loop; any other runs in a worker thread of
     its own, and what it returns is awaited if it can be. An exception, or a call that takes longer
-    than the route's `timeout`, counts for its record alone. A record that the function logs never
-    comes back to it. When a call in the thread is given up, the thread goes on with it, and the
-    next records get another one; but no more than four calls go on so, later records wait.
+    than the route's `timeout`, counts for its record alone; so do `Retryable`, after which it is
+    called with that record again, as the route's `Retry` says, and `Rejected`. A record that the
+    function logs never comes back to it. When a call in the thread is given up, the thread goes on
+    with it, and the next records get another one; but no more than four calls go on so, later
+    records wait.
 
         async def page(record: dict) -> None: ...
         log.add_callback(page)
