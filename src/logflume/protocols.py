@@ -76,7 +76,7 @@ class SinkBatch:
         self.sizes = sizes
         self.nbytes = nbytes
         self.advanced = 0
-        self.on_advance: Callable[[int, int], None] | None = None
+        self.on_advance: Callable[[int, int], bool] | None = None
 
     def __len__(self) -> int:
         return len(self.records) or len(self.sizes)
@@ -96,13 +96,18 @@ class SinkBatch:
         """Whether there are bytes already."""
         return bool(self._encoded or self.blocks)
 
-    def advance(self, count: int) -> None:
+    def advance(self, count: int) -> bool:
         """Say that the next `count` records are delivered: counted as such even if a later part
-        of the batch fails, and the send's time limit starts anew. Call it on the loop."""
+        of the batch fails, and the send's time limit starts anew. Call it on the loop.
+
+        Returns whether it does: if not, the limit was over before, and the next thing that is
+        awaited is cancelled. A sink of `one_by_one` returns then, and is sent the rest again.
+        """
         done = range(self.advanced, min(self.advanced + max(0, count), len(self)))
         self.advanced = done.stop
-        if self.on_advance is not None:
-            self.on_advance(len(done), self.pick(done).nbytes)
+        if self.on_advance is None:
+            return True
+        return self.on_advance(len(done), self.pick(done).nbytes)
 
     def rest(self) -> SinkBatch:
         """Return the batch without what `advance` has passed."""

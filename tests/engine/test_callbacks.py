@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import threading
 from collections.abc import Callable
@@ -247,6 +248,33 @@ async def test_what_one_raises_that_means_nothing_is_of_one_record(error: Except
     counts = await counts_of("async", call, retry=Retry(attempts=2, initial=0.0))
     assert got == list("012456789")
     assert (counts.delivered, counts.lost) == (9, 1)
+
+
+@pytest.mark.parametrize("kind", ["async", "sync that returns an awaitable"])
+async def test_one_that_ends_in_spite_of_the_time_limit_takes_no_other_record_with_it(
+    kind: str,
+) -> None:
+    """It has done its work late, or says so; the next record has a time limit of its own."""
+    got: list[str] = []
+    calls: list[str] = []
+
+    async def stubborn(record: dict[str, Any]) -> None:
+        calls.append(record["message"])
+        if record["message"] in "03":
+            with contextlib.suppress(anyio.get_cancelled_exc_class()):
+                await anyio.sleep_forever()
+        else:
+            await anyio.lowlevel.checkpoint()
+        got.append(record["message"])
+
+    given = stubborn if kind == "async" else lambda record: stubborn(record)
+    async with Pipeline(Route(given, name="it", timeout=0.05)) as pipeline:
+        for n in range(6):
+            log.info(str(n))
+        assert (await pipeline.flush(20)).complete
+        counts = pipeline.stats().routes["it"]
+    assert got == calls == list("012345")
+    assert (counts.delivered, counts.dropped) == (6, {})
 
 
 async def test_a_slow_callback_delays_nobody() -> None:

@@ -323,6 +323,46 @@ async def test_what_was_passed_is_not_sent_again() -> None:
     assert counts.delivered == 5
 
 
+@pytest.mark.parametrize("one_by_one", [False, True])
+async def test_a_send_that_ends_in_spite_of_its_time_limit_is_told(one_by_one: bool) -> None:
+    """`advance` says so. What the sink leaves then is sent again, if it takes one by one; another
+    has delivered all when it returns."""
+
+    class Stubborn(Collect):
+        def __init__(self) -> None:
+            super().__init__(one_by_one=one_by_one)
+            self.in_time: list[bool] = []
+
+        async def send(self, batch: SinkBatch, /) -> None:
+            self.sends += 1
+            self.in_time.append(batch.advance(1))
+            if self.sends == 1:
+                with contextlib.suppress(anyio.get_cancelled_exc_class()):
+                    await anyio.sleep_forever()
+                self.in_time.append(batch.advance(1))
+            self.in_time.append(batch.advance(0))
+            self.keep(batch.records)
+
+    sink = Stubborn()
+    counts = await sent_to(Route(sink, timeout=0.05, batch=Batch(max_age=60.0)), 4)
+    assert [len(batch) for batch in sink.batches] == ([4, 2] if one_by_one else [4])
+    assert sink.in_time == [True, False, False, True, True][: 5 if one_by_one else 3]
+    assert (counts.delivered, counts.dropped) == (4, {})
+
+
+async def test_a_sink_of_one_by_one_that_hears_of_no_limit_has_delivered_all() -> None:
+    """Only what it was told of can be the reason why it returns."""
+
+    class Deaf(Collect):
+        async def before(self, batch: SinkBatch) -> None:
+            with contextlib.suppress(anyio.get_cancelled_exc_class()):
+                await anyio.sleep_forever()
+
+    sink = Deaf(one_by_one=True)
+    counts = await sent_to(Route(sink, timeout=0.05, batch=Batch(max_age=60.0)), 4)
+    assert (sink.sends, counts.delivered) == (1, 4)
+
+
 async def test_a_send_that_takes_too_long_is_given_up() -> None:
     """After `timeout` the batch is dropped and counted; the next one is sent."""
 

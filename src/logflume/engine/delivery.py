@@ -104,11 +104,16 @@ class Delivery:
     async def _send(self, batch: SinkBatch) -> Retryable | None:
         """Send once and settle what that decides; return the problem if sending again may help."""
         scope = anyio.CancelScope(deadline=anyio.current_time() + self._timeout)
+        knows_it_is_late = False
 
-        def advanced(count: int, nbytes: int) -> None:
+        def advanced(count: int, nbytes: int) -> bool:
+            nonlocal knows_it_is_late
             self._account.deliver(count, nbytes)
             self.moved_at = time.monotonic()
+            # In this order: on trio, to ask a scope after its deadline cancels it.
             scope.deadline = anyio.current_time() + self._timeout
+            knows_it_is_late = scope.cancel_called
+            return not knows_it_is_late
 
         batch.on_advance = advanced
         try:
@@ -129,7 +134,7 @@ class Delivery:
                 self.abandoned = True
                 late = TimeoutError(f"no answer within {self._timeout:g} s")
                 self.drop(self._failed_part(batch), TIMEOUT, late)
-            else:
+            elif not (self._one_by_one and knows_it_is_late):  # else it has left the rest
                 rest = batch.rest()
                 batch.advanced = len(batch)
                 self._settle(rest)

@@ -67,7 +67,7 @@ class OneByOne:
         self._worker = Worker(self._name)
 
     async def send(self, batch: SinkBatch) -> None:
-        """Give all records; raises what one of them failed with."""
+        """Give all records, or those that there was time for; raises what one failed with."""
         assert self._worker is not None
         at = 0
         while at < len(batch):
@@ -82,14 +82,16 @@ class OneByOne:
                 self._worker.shutdown()
                 self._renew()
                 raise
-            batch.advance(call.done)
+            in_time = batch.advance(call.done)
             at += call.done
             if isinstance(call.answer, Exception):
                 raise call.answer
             if call.answer is not None:
                 await call.answer
-                batch.advance(1)
+                in_time = batch.advance(1)
                 at += 1
+            if not in_time:
+                return
 
     async def end(self, last: Callable[[], None] | None = None) -> None:
         """Let the worker thread end after one more call; raises what that raises."""

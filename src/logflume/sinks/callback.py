@@ -45,13 +45,14 @@ class Callback:
             self._thread.start()
 
     async def send(self, batch: SinkBatch, /) -> None:
-        """Call the function for each record; raises what it raises."""
+        """Call the function for each record that there is time for; raises what it raises."""
         if not self._is_async:
             await self._thread.send(batch)
             return
         for record in batch.records:
             await self._function(record.to_dict())
-            batch.advance(1)
+            if not batch.advance(1):
+                return
 
     async def aclose(self) -> None:
         """Let the worker thread end after the call it is at."""
