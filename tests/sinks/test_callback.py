@@ -6,13 +6,15 @@ import functools
 import sys
 import threading
 from collections.abc import Callable
+from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
 import pytest
 
 from logflume import ConfigurationError, Pipeline, Retry, Route, SinkBatch, get_logger
-from logflume.sinks import Callback, as_sink
+from logflume.sinks import Callback, _one_by_one, as_sink
 from logflume.sinks.callback import is_async
 from tests.intake import record_of
 
@@ -149,6 +151,31 @@ async def test_a_call_that_is_given_up_does_not_hold_up_the_next() -> None:
     assert seen == ["next"]
     released.set()
     await sink.aclose()
+
+
+async def test_a_call_has_all_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time limit starts anew with each report of the thread, so these are milliseconds apart,
+    however quick the calls are."""
+    now = 0.0
+    reports: list[float] = []
+
+    def call(record: dict[str, Any]) -> None:
+        nonlocal now
+        now += 0.002
+
+    def on_advance(count: int, nbytes: int) -> bool:
+        reports.append(now)
+        return True
+
+    monkeypatch.setattr(_one_by_one, "time", SimpleNamespace(monotonic=lambda: now))
+    sink = Callback(call)
+    await sink.open()
+    batch = batch_of(*map(str, range(100)))
+    batch.on_advance = on_advance
+    await sink.send(batch)
+    await sink.aclose()
+    assert batch.advanced == 100
+    assert max(after - before for before, after in pairwise([0.0, *reports])) < 0.01
 
 
 async def test_closing_what_was_not_opened_is_no_error() -> None:
