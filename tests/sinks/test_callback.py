@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import gc
 import sys
 import threading
+import time
 from collections.abc import Callable
 from itertools import pairwise
 from types import SimpleNamespace
@@ -16,6 +18,7 @@ import pytest
 from logflume import ConfigurationError, Pipeline, Retry, Route, SinkBatch, get_logger
 from logflume.sinks import Callback, _one_by_one, as_sink
 from logflume.sinks.callback import is_async
+from tests.fakes import may_block
 from tests.intake import record_of
 
 
@@ -151,6 +154,73 @@ async def test_a_call_that_is_given_up_does_not_hold_up_the_next() -> None:
     assert seen == ["next"]
     released.set()
     await sink.aclose()
+
+
+@pytest.mark.parametrize("kind", ["good", "bad", "awaitable"])
+async def test_a_loop_that_stands_still_is_no_call_that_takes_too_long(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that ended in its time counts as what it was, however late the loop hears of it."""
+    begun, go_on = threading.Event(), threading.Event()
+    seen: list[str] = []
+
+    async def later(message: str) -> None:
+        seen.append(message)
+
+    def call(record: dict[str, Any]) -> Any:
+        begun.set()
+        go_on.wait()
+        if kind == "awaitable":
+            return later(record["message"])
+        seen.append(record["message"])
+        if kind == "bad":
+            raise ValueError("wrong")
+        return None
+
+    monkeypatch.setattr(_one_by_one, "HOP", -1.0)  # each record by itself
+    async with Pipeline(Route(call, name="it", timeout=0.1)) as pipeline:
+        for n in range(3):
+            get_logger("tests.callback").info(str(n))
+        while not begun.is_set():
+            await anyio.lowlevel.checkpoint()
+        with may_block():  # longer than the time limit, and than the call takes
+            go_on.set()
+            time.sleep(0.15)
+        await pipeline.flush(timeout=20)
+        counts = pipeline.stats().routes["it"]
+    assert seen == ["0", "1", "2"]
+    assert counts.dropped == ({"error": 3} if kind == "bad" else {})
+
+
+async def test_a_coroutine_that_comes_too_late_is_closed() -> None:
+    """Python would warn of one that nobody awaits."""
+    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    async def later() -> None: ...
+
+    def call(record: dict[str, Any]) -> Any:
+        begun.set()
+        go_on.wait()
+        threading.Timer(0.05, ended.set).start()
+        return later()
+
+    sink = Callback(call)
+    await sink.open()
+
+    async def cancel_when_it_ended(scope: anyio.CancelScope) -> None:
+        while not begun.is_set():
+            await anyio.lowlevel.checkpoint()
+        with may_block():
+            go_on.set()
+            ended.wait()
+        scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        with anyio.CancelScope() as scope:
+            tasks.start_soon(cancel_when_it_ended, scope)
+            await sink.send(batch_of("a"))
+    await sink.aclose()
+    gc.collect()
 
 
 async def test_a_call_has_all_its_time(monkeypatch: pytest.MonkeyPatch) -> None:

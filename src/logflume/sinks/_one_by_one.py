@@ -35,11 +35,18 @@ class _Call:
     """Some records that are given in one go, which ends when nobody waits for it any more."""
 
     given_up = False
+    ended = False
     done = 0
     """How many went well; the next one may be being given."""
     answer: Answer = None
     """What stopped it. It is not returned: trio takes functions that return coroutines for async
     ones."""
+
+    def drop_coroutine(self) -> None:
+        """See that nothing warns of a coroutine which nobody is there to await. Both threads call
+        this when the call is given up: one of them comes after the answer."""
+        if inspect.iscoroutine(self.answer):
+            self.answer.close()
 
 
 class OneByOne:
@@ -80,12 +87,17 @@ class OneByOne:
             try:
                 await self._worker.run(self._some, call, batch.records, at)
             except BaseException:
-                call.given_up = True
-                batch.advance(call.done)  # or the first of these would count as what hangs
+                ended = call.ended  # asked first: what it has done is final then
+                call.given_up = not ended
+                in_time = batch.advance(call.done)  # or the first would count as what hangs
                 self._worker.shutdown()
                 self._renew()
-                raise
-            in_time = batch.advance(call.done)
+                if in_time or not ended:
+                    call.drop_coroutine()
+                    raise
+                # Nothing hangs: the loop stood still, and heard of the time limit first.
+            else:
+                in_time = batch.advance(call.done)
             at += call.done
             if isinstance(call.answer, Exception):
                 raise call.answer
@@ -113,8 +125,9 @@ class OneByOne:
             call.answer = self._given(call, records, at)
         finally:
             self._calls.discard(call)
-        if call.given_up and inspect.iscoroutine(call.answer):
-            call.answer.close()  # nobody is there to await it
+            call.ended = True
+        if call.given_up:
+            call.drop_coroutine()
 
     def _given(self, call: _Call, records: Sequence[Record], at: int) -> Answer:
         until = time.monotonic() + HOP
