@@ -98,7 +98,8 @@ class SinkBatch:
 
     def advance(self, count: int) -> bool:
         """Say that the next `count` records are delivered: counted as such even if a later part
-        of the batch fails, and the send's time limit starts anew. Call it on the loop.
+        of the batch fails, and the send's time limit starts anew: also by `advance(0)`, which is no
+        progress for callers that wait. Call it on the loop.
 
         Returns whether it does: if not, the limit was over before, and the next thing that is
         awaited is cancelled. A sink of `one_by_one` returns then, and is sent the rest again.

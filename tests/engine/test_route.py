@@ -350,6 +350,29 @@ async def test_a_send_that_ends_in_spite_of_its_time_limit_is_told(one_by_one: b
     assert (counts.delivered, counts.dropped) == (4, {})
 
 
+async def test_a_sink_that_says_no_more_than_that_it_goes_on_holds_up_nobody() -> None:
+    """`advance(0)` keeps its send from being given up, but callers do not wait for it."""
+
+    class Waiting(Collect):
+        async def before(self, batch: SinkBatch) -> None:
+            while not released.is_set():
+                await anyio.sleep(0.01)
+                assert batch.advance(0)
+
+    released = anyio.Event()
+    sink = Waiting()
+    route = Route(sink, timeout=0.05, buffer_records=10, overflow="wait", patience=0.1)
+    async with Pipeline(route, capacity=20) as pipeline:
+        with anyio.fail_after(10):
+            for n in range(200):
+                await log.ainfo(str(n))
+        released.set()
+        assert (await pipeline.flush(10)).complete
+        counts = pipeline.stats().routes["collect"]
+    assert counts.dropped.keys() == {"buffer full"}
+    assert sink.messages[0] == "0"
+
+
 async def test_a_sink_of_one_by_one_that_hears_of_no_limit_has_delivered_all() -> None:
     """Only what it was told of can be the reason why it returns."""
 

@@ -294,6 +294,28 @@ async def test_only_the_record_that_a_call_hangs_at_is_lost(awaits: bool) -> Non
     assert (counts.delivered, counts.dropped) == (9, {"timeout": 1})
 
 
+async def test_later_records_wait_when_four_calls_hang() -> None:
+    """They come when one of these ends, however many time limits that takes."""
+    hung = threading.Event()
+    seen: list[str] = []
+
+    def call(record: dict[str, Any]) -> None:
+        if int(record["message"]) < 4:
+            hung.wait(10)
+        else:
+            seen.append(record["message"])
+
+    async with Pipeline(Route(call, timeout=0.05)) as pipeline:
+        for n in range(10):
+            get_logger("tests.callback").info(str(n))
+        assert (await pipeline.flush(0.5)).pending == {"call": 6}
+        hung.set()
+        assert (await pipeline.flush(20)).complete
+        counts = pipeline.stats().routes["call"]
+    assert seen == list("456789")
+    assert (counts.delivered, counts.dropped) == (6, {"timeout": 4})
+
+
 def test_an_odd_name_is_no_error() -> None:
     """A `__name__` that is no string is text."""
     odd = Object()

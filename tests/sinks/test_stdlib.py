@@ -313,7 +313,8 @@ async def test_what_a_handler_fails_with_counts(capsys: pytest.CaptureFixture[st
 
 
 async def test_a_handler_that_hangs_takes_few_threads() -> None:
-    """Each record that takes too long is lost by itself; there is no thread for each of them."""
+    """Each record that takes too long is lost by itself, but there is no thread for each of them:
+    the next ones wait."""
     hung = threading.Event()
     keep = Keep()
 
@@ -327,17 +328,55 @@ async def test_a_handler_that_hangs_takes_few_threads() -> None:
         for n in range(7):
             log.info("{n}", n=n)
         with anyio.fail_after(20):
-            while sum(pipeline.stats().routes["Keep"].dropped.values()) < 7:
+            while pipeline.stats().routes["Keep"].dropped != {"timeout": 4}:
                 await anyio.sleep(0.05)
+        assert (await pipeline.flush(0.3)).pending == {"Keep": 3}
         named = [t for t in threading.enumerate() if t.name.startswith("logflume Keep")]
         assert len(named) <= 5  # on trio they are called otherwise
         hung.set()
         with anyio.fail_after(20):
-            while len(keep.texts) < 4:
+            while len(keep.texts) < 7:
                 await anyio.sleep(0.05)
         log.info("again")
-    assert len({text for text in keep.texts if len(text) == 1}) == 4
-    assert keep.texts[-1] == "again"
+    assert sorted(keep.texts[:4]) == list("0123")
+    assert keep.texts[4:] == ["4", "5", "6", "again"]
+    assert pipeline.stats().routes["Keep"].dropped == {"timeout": 4}
+
+
+async def test_what_comes_after_a_call_that_hangs_waits_for_the_lock() -> None:
+    """As it would under `logging`; it is not lost for want of a lock that another call has."""
+    hung = threading.Event()
+
+    class Hanging(Keep):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage() == "0":
+                hung.wait(10)
+            super().emit(record)
+
+    keep = Hanging()
+    async with Pipeline(Route(Stdlib(keep), timeout=0.1, retry=Retry(attempts=1))) as pipeline:
+        for n in range(7):
+            log.info("{n}", n=n)
+        assert (await pipeline.flush(0.5)).pending == {"Hanging": 6}
+        hung.set()
+        assert (await pipeline.flush(20)).complete
+        counts = pipeline.stats().routes["Hanging"]
+    assert keep.texts == list("0123456")
+    assert (counts.delivered, counts.dropped) == (6, {"timeout": 1})
+
+
+async def test_closing_does_not_wait_for_a_call_that_hangs() -> None:
+    """What waits for it is counted as lost after the `shutdown_timeout`."""
+    hung = threading.Event()
+    keep = Keep()
+    vars(keep)["emit"] = lambda record: hung.wait(10)
+    route = Route(Stdlib(keep), timeout=0.05, retry=Retry(attempts=1))
+    with anyio.fail_after(10):
+        async with Pipeline(route, shutdown_timeout=0.3) as pipeline:
+            for n in range(7):
+                log.info("{n}", n=n)
+    hung.set()
+    assert pipeline.stats().routes["Keep"].dropped == {"timeout": 1, "shutdown": 6}
 
 
 async def test_a_call_that_was_given_up_is_no_other_record_s_failure() -> None:

@@ -108,8 +108,9 @@ class Delivery:
 
         def advanced(count: int, nbytes: int) -> bool:
             nonlocal knows_it_is_late
-            self._account.deliver(count, nbytes)
-            self.moved_at = time.monotonic()
+            if count:
+                self._account.deliver(count, nbytes)
+                self.moved_at = time.monotonic()
             # In this order: on trio, to ask a scope after its deadline cancels it.
             scope.deadline = anyio.current_time() + self._timeout
             knows_it_is_late = scope.cancel_called

@@ -24,8 +24,9 @@ a call begins. A report costs less than 0.1 ms."""
 MOST_CALLS = 4
 """How many calls that nobody waits for any more may go on, each in a thread, before the next."""
 
-PAUSE = 0.05
-
+PAUSE = 0.01
+"""Seconds between two looks at whether one of them has ended. Far less than a time limit, which
+starts anew with each look."""
 
 Answer: TypeAlias = Exception | Awaitable[Any] | None
 """What giving a record came to: a failure; something to be awaited on the loop; or nothing."""
@@ -54,12 +55,17 @@ class OneByOne:
     If it returns an awaitable, the record is given when that is done.
 
     A call that is given up goes on, and the next records get another thread, unless there are
-    `MOST_CALLS` of these already.
+    `most_calls` of these already: then they wait, as long as it takes. Where calls wait for each
+    other anyway, as those of a handler with a lock do, that is 1: a record that waits for the lock
+    would seem to hang, too.
     """
 
-    def __init__(self, name: str, give: Callable[[Record], Answer]) -> None:
+    def __init__(
+        self, name: str, give: Callable[[Record], Answer], most_calls: int = MOST_CALLS
+    ) -> None:
         self._name = name
         self._give = give
+        self._most_calls = most_calls
         self._worker: Worker | None = None
         self._calls: set[_Call] = set()
 
@@ -81,8 +87,10 @@ class OneByOne:
         assert self._worker is not None
         at = 0
         while at < len(batch):
-            while len(self._calls) >= MOST_CALLS:  # noqa: ASYNC110 - an event of no loop
+            while len(self._calls) >= self._most_calls:
                 await anyio.sleep(PAUSE)
+                if not batch.advance(0):
+                    return
             call = _Call()
             try:
                 await self._worker.run(self._some, call, batch.records, at)

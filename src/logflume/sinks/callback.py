@@ -23,8 +23,8 @@ class Callback:
     than the route's `timeout`, counts for its record alone; so do `Retryable`, after which it is
     called with that record again, as the route's `Retry` says, and `Rejected`. A record that the
     function logs never comes back to it. When a call in the thread is given up, the thread goes on
-    with it, and the next records get another one; but no more than four calls go on so, later
-    records wait.
+    with it, and the next records get another one; but no more than four calls go on so: then the
+    next records wait in the route's buffer until one of these ends.
 
         async def page(record: dict) -> None: ...
         log.add_callback(page)

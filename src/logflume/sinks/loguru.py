@@ -44,9 +44,10 @@ class Loguru:
     Records that came from loguru by `integrations.loguru.ToLogflume` are left out, and that takes
     none which came from here: both may be there at once. What a sink of loguru raises that was
     added with `catch=False` counts as a failure of that record alone, and so does a call that takes
-    longer than the route's `timeout`. Coroutine functions that were added get nothing, since the
-    thread runs no loop: add those to the pipeline. `logger.remove()` and `complete()` are the
-    program's affair.
+    longer than the route's `timeout`: it goes on, and the next records wait in the route's buffer
+    until it ends, since it has the lock of one of loguru's sinks. Coroutine functions that were
+    added get nothing, since the thread runs no loop: add those to the pipeline. `logger.remove()`
+    and `complete()` are the program's affair.
 
     Args:
         logger: loguru's `logger`, or what `bind` or `patch` made of it; None for the first.
@@ -76,7 +77,7 @@ class Loguru:
         self._logger: Any = logger
         self._shown: Callable[[str], str] = escaped if escape else str
         self._threads = Threads()
-        self._thread = OneByOne("logflume loguru", self._give)
+        self._thread = OneByOne("logflume loguru", self._give, most_calls=1)
 
     async def open(self) -> None:
         """Start the worker thread."""

@@ -14,7 +14,7 @@ from ..errors import ConfigurationError
 from ..protocols import SinkBatch
 from ..record import Record
 from ._log_records import LogRecords
-from ._one_by_one import OneByOne, as_exception
+from ._one_by_one import MOST_CALLS, OneByOne, as_exception
 from ._spans import in_span_of
 
 if TYPE_CHECKING:
@@ -39,10 +39,11 @@ class Stdlib:
 
     What the handler raises, or would print to stderr (`handleError`), counts as a failure of that
     record alone; so does a call that takes longer than the route's `timeout`: it goes on, and the
-    next records get another thread, until four such calls go on; then they wait for one of them to
-    end. If one goes on when the pipeline has closed, `logging` does not flush the handler at the
-    exit, which would wait for it. Some handlers say nothing of their failures: `SocketHandler`
-    tries again later, `QueueHandler` and `MemoryHandler` are done when they have kept a record.
+    next records wait in the route's buffer until it ends, since it has the handler's lock. Those of
+    a handler without one get another thread, until four such calls go on. If one goes on when the
+    pipeline has closed, `logging` does not flush the handler at the exit, which would wait for it.
+    Some handlers say nothing of their failures: `SocketHandler` tries again later, `QueueHandler`
+    and `MemoryHandler` are done when they have kept a record.
 
     Args:
         handler: the handler; not a Handler of logflume's own, which would go round in circles.
@@ -72,7 +73,8 @@ class Stdlib:
         self._handler = handler
         self._close = close
         self._records = LogRecords(escape=escape)
-        self._thread = OneByOne(f"logflume {self.name}", self._give)
+        most_calls = 1 if isinstance(handler.lock, type(threading.RLock())) else MOST_CALLS
+        self._thread = OneByOne(f"logflume {self.name}", self._give, most_calls)
         self._calls = threading.local()  # some may go on that nobody waits for any more
         self._ending = False
         self._handle_error: Any = None
