@@ -7,7 +7,7 @@ import gc
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -314,6 +314,42 @@ async def test_later_records_wait_when_four_calls_hang() -> None:
         counts = pipeline.stats().routes["call"]
     assert seen == list("456789")
     assert (counts.delivered, counts.dropped) == (6, {"timeout": 4})
+
+
+def generator(record: dict[str, Any]) -> Iterator[None]:
+    yield
+
+
+async def async_generator(record: dict[str, Any]) -> AsyncIterator[None]:
+    yield
+
+
+class Yields:
+    def __call__(self, record: dict[str, Any]) -> Iterator[None]:
+        yield
+
+    async def method(self, record: dict[str, Any]) -> AsyncIterator[None]:
+        yield
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        generator,
+        async_generator,
+        functools.partial(generator),
+        functools.partial(functools.partial(async_generator)),
+        Yields(),
+        Yields().method,
+        functools.partial(Yields()),
+    ],
+    ids=["sync", "async", "partial", "partial of a partial", "object", "method", "of an object"],
+)
+def test_generators_are_refused(given: Any) -> None:
+    """Calling one runs nothing of it: each record would count as delivered."""
+    for take in (Callback, Pipeline, Route, Pipeline().add_callback):
+        with pytest.raises(ConfigurationError, match=r"callback: got .*; accepted: a function"):
+            take(given)
 
 
 def test_an_odd_name_is_no_error() -> None:

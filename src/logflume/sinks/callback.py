@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..engine.batch import Batch
+from ..errors import ConfigurationError
 from ..protocols import SinkBatch
 from ..record import Record
 from ._one_by_one import Answer, OneByOne, as_exception
@@ -28,11 +29,17 @@ class Callback:
 
         async def page(record: dict) -> None: ...
         log.add_callback(page)
+
+    Raises:
+        ConfigurationError: the function is a generator, whose call returns before it has run.
     """
 
     one_by_one = True
 
     def __init__(self, function: Callable[[dict[str, Any]], Any]) -> None:
+        if _is_generator(function):
+            accepted = "a function or an async function, without `yield`"
+            raise ConfigurationError.of("callback", function, accepted)
         self.name = str(getattr(function, "__name__", type(function).__name__)).strip("<>")
         self.route_defaults: dict[str, Any] = {"batch": Batch(max_records=256)}
         self._function = function
@@ -69,7 +76,17 @@ class Callback:
 
 def is_async(function: Any) -> bool:
     """Whether calling this gives a coroutine: a coroutine function, a partial or object of one."""
+    return any(map(inspect.iscoroutinefunction, _forms_of(function)))
+
+
+def _is_generator(function: Any) -> bool:
+    forms = _forms_of(function)
+    return any(inspect.isgeneratorfunction(f) or inspect.isasyncgenfunction(f) for f in forms)
+
+
+def _forms_of(function: Any) -> tuple[Any, Any]:
+    """Return what may say of which kind it is: itself, and what an object does when called."""
     while isinstance(function, functools.partial):
         function = function.func
     call = getattr(type(function), "__call__", None)  # noqa: B004 - an object's, to be inspected
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+    return function, call
