@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -275,6 +277,46 @@ async def test_one_that_ends_in_spite_of_the_time_limit_takes_no_other_record_wi
         counts = pipeline.stats().routes["it"]
     assert got == calls == list("012345")
     assert (counts.delivered, counts.dropped) == (6, {})
+
+
+def spin() -> None:
+    """Take more than the millisecond after which all else has its turn."""
+    until = time.perf_counter() + 0.0015
+    while time.perf_counter() < until:
+        pass
+
+
+async def test_one_that_never_waits_leaves_the_loop_to_others() -> None:
+    """Everybody else on the loop has a turn each millisecond, not each batch."""
+    turns = 0
+    turns_at: list[int] = []
+
+    async def busy(record: dict[str, Any]) -> None:
+        spin()
+        turns_at.append(turns)
+
+    async with Pipeline(busy) as pipeline, anyio.create_task_group() as tasks:
+        for n in range(60):
+            log.info(str(n))
+        tasks.start_soon(pipeline.flush, 20)
+        while len(turns_at) < 60:
+            turns += 1
+            await anyio.lowlevel.checkpoint()
+    assert max(Counter(turns_at).values()) <= 3
+
+
+async def test_one_that_never_waits_does_not_hold_up_the_end() -> None:
+    """Closing ends it in time; what it did not have by then is counted as lost."""
+
+    async def busy(record: dict[str, Any]) -> None:
+        spin()
+
+    async with Pipeline(busy, shutdown_timeout=0.1) as pipeline:
+        for n in range(1_000):
+            log.info(str(n))
+    counts = pipeline.stats().routes["busy"]
+    assert counts.dropped.keys() == {"shutdown"}
+    assert counts.balanced
 
 
 async def test_a_slow_callback_delays_nobody() -> None:

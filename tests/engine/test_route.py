@@ -7,6 +7,7 @@ import contextlib
 import json
 import math
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
@@ -371,6 +372,29 @@ async def test_a_sink_that_says_no_more_than_that_it_goes_on_holds_up_nobody() -
         counts = pipeline.stats().routes["collect"]
     assert counts.dropped.keys() == {"buffer full"}
     assert sink.messages[0] == "0"
+
+
+async def test_a_sink_that_never_waits_leaves_the_loop_to_others() -> None:
+    """Also while one batch follows the other."""
+    turns = 0
+    turns_at: list[int] = []
+
+    class Busy(Collect):
+        async def send(self, batch: SinkBatch, /) -> None:
+            until = time.perf_counter() + 0.0015
+            while time.perf_counter() < until:
+                pass
+            turns_at.append(turns)
+
+    route = Route(Busy(), batch=Batch(max_records=1))
+    async with Pipeline(route) as pipeline, anyio.create_task_group() as tasks:
+        for n in range(60):
+            log.info(str(n))
+        tasks.start_soon(pipeline.flush, 20)
+        while len(turns_at) < 60:
+            turns += 1
+            await anyio.lowlevel.checkpoint()
+    assert max(Counter(turns_at).values()) <= 3
 
 
 async def test_a_sink_of_one_by_one_that_hears_of_no_limit_has_delivered_all() -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from ..errors import Rejected, Retryable
 from ..protocols import Sink, SinkBatch
@@ -21,6 +22,9 @@ TIMEOUT = "timeout"
 ERROR = "error"
 EXHAUSTED = "retries exhausted"
 SHUTDOWN = "shutdown"
+
+TURN = 0.001
+"""Seconds of sending after which everything else on the loop has its turn."""
 
 
 class Delivery:
@@ -48,6 +52,7 @@ class Delivery:
         self._account = account
         self._news = news
         self._progress = progress
+        self._unbroken = 0.0
         self._last_call = anyio.Event()
 
     def last_call(self) -> None:
@@ -61,6 +66,7 @@ class Delivery:
         repeats, whatever became of those before it.
         """
         self.abandoned = False
+        began, received = time.monotonic(), self._account.received
         repeats = 0
         elapsed = 0.0
         try:
@@ -87,12 +93,24 @@ class Delivery:
                     continue
                 self._account.retry(describe(problem))
                 await self._pause(pause)
+            await self._give_turn(began, received)
         except Exception as error:  # what the sink raised makes no sense, as in Rejected(records=3)
             self.drop(len(batch.rest()), ERROR, error)
             self._progress()
         except BaseException:
             self.drop(len(batch.rest()), SHUTDOWN)
             raise
+
+    async def _give_turn(self, began: float, received: int) -> None:
+        """Let the loop go on with all else, unless it did while records were sent: not every sink
+        waits for something."""
+        if self._account.received != received:  # the pump had its turn, so everybody had
+            self._unbroken = 0.0
+            return
+        self._unbroken += time.monotonic() - began
+        if self._unbroken > TURN:
+            self._unbroken = 0.0
+            await checkpoint()
 
     async def _pause(self, seconds: float) -> None:
         if self._last_call.is_set():

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+import time
 from collections.abc import Callable
 from typing import Any
+
+from anyio.lowlevel import checkpoint
 
 from ..engine.batch import Batch
 from ..errors import ConfigurationError
@@ -15,15 +18,21 @@ from ._one_by_one import Answer, OneByOne, as_exception
 
 __all__ = ["Callback"]
 
+TURN = 0.001
+"""Seconds after which all else on the loop has its turn, whether the function waits or not."""
+
 
 class Callback:
     """Call a function with `record.to_dict()` for every record, one after the other.
 
     A coroutine function is awaited on the pipeline's loop; any other runs in a worker thread of
-    its own, and what it returns is awaited if it can be. An exception, or a call that takes longer
-    than the route's `timeout`, counts for its record alone; so do `Retryable`, after which it is
-    called with that record again, as the route's `Retry` says, and `Rejected`. A record that the
-    function logs never comes back to it. When a call in the thread is given up, the thread goes on
+    its own, and what it returns is awaited if it can be. A coroutine function that waits for
+    nothing lets all else on the loop go on every millisecond; what blocks belongs in a thread. A
+    record that the function logs never comes back to it.
+
+    An exception, or a call that takes longer than the route's `timeout`, counts for its record
+    alone; so do `Retryable`, after which the function is called with that record again, as the
+    route's `Retry` says, and `Rejected`. When a call in the thread is given up, the thread goes on
     with it, and the next records get another one; but no more than four calls go on so: then the
     next records wait in the route's buffer until one of these ends.
 
@@ -56,10 +65,16 @@ class Callback:
         if not self._is_async:
             await self._thread.send(batch)
             return
+        until = time.monotonic() + TURN
         for record in batch.records:
             await self._function(record.to_dict())
             if not batch.advance(1):
                 return
+            if time.monotonic() > until:
+                await checkpoint()
+                if not batch.advance(0):  # whose turns these were is nothing to the next call
+                    return
+                until = time.monotonic() + TURN
 
     async def aclose(self) -> None:
         """Let the worker thread end after the call it is at."""
