@@ -362,7 +362,7 @@ async def test_a_sink_that_says_no_more_than_that_it_goes_on_holds_up_nobody() -
 
     released = anyio.Event()
     sink = Waiting()
-    route = Route(sink, timeout=0.05, buffer_records=10, overflow="wait", patience=0.1)
+    route = Route(sink, timeout=1.0, buffer_records=10, overflow="wait", patience=0.1)
     async with Pipeline(route, capacity=20) as pipeline:
         with anyio.fail_after(10):
             for n in range(200):

@@ -305,10 +305,13 @@ async def test_later_records_wait_when_four_calls_hang() -> None:
         else:
             seen.append(record["message"])
 
-    async with Pipeline(Route(call, timeout=0.05)) as pipeline:
+    async with Pipeline(Route(call, timeout=0.1)) as pipeline:
         for n in range(10):
             get_logger("tests.callback").info(str(n))
-        assert (await pipeline.flush(0.5)).pending == {"call": 6}
+        with anyio.fail_after(20):
+            while pipeline.stats().routes["call"].dropped != {"timeout": 4}:
+                await anyio.sleep(0.01)
+        assert (await pipeline.flush(0.4)).pending == {"call": 6}
         hung.set()
         assert (await pipeline.flush(20)).complete
         counts = pipeline.stats().routes["call"]

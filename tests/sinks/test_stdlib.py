@@ -357,7 +357,10 @@ async def test_what_comes_after_a_call_that_hangs_waits_for_the_lock() -> None:
     async with Pipeline(Route(Stdlib(keep), timeout=0.1, retry=Retry(attempts=1))) as pipeline:
         for n in range(7):
             log.info("{n}", n=n)
-        assert (await pipeline.flush(0.5)).pending == {"Hanging": 6}
+        with anyio.fail_after(20):
+            while not pipeline.stats().routes["Hanging"].dropped:
+                await anyio.sleep(0.01)
+        assert (await pipeline.flush(0.4)).pending == {"Hanging": 6}
         hung.set()
         assert (await pipeline.flush(20)).complete
         counts = pipeline.stats().routes["Hanging"]
@@ -372,7 +375,7 @@ async def test_closing_does_not_wait_for_a_call_that_hangs() -> None:
     vars(keep)["emit"] = lambda record: hung.wait(10)
     route = Route(Stdlib(keep), timeout=0.05, retry=Retry(attempts=1))
     with anyio.fail_after(10):
-        async with Pipeline(route, shutdown_timeout=0.3) as pipeline:
+        async with Pipeline(route, shutdown_timeout=0.5) as pipeline:
             for n in range(7):
                 log.info("{n}", n=n)
     hung.set()
