@@ -30,7 +30,6 @@ from .chunk import Chunk, encoder_of
 from .delivery import SHUTDOWN, Delivery
 from .ledger import Account, News, describe
 from .retry import Retry
-from .turn import Turn
 
 __all__ = ["Route"]
 
@@ -355,7 +354,6 @@ class Route:
         )
         if self._closing:
             delivery.last_call()
-        turn = Turn()
         try:
             if not await self._open(delivery):
                 return
@@ -370,7 +368,6 @@ class Route:
                         self._buffer.forfeit()
                     else:
                         self._buffer.give_back(batch)
-                    await turn.end()
                 else:
                     await self._wait(None)
         finally:
