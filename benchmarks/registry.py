@@ -217,7 +217,7 @@ WORKS: Final = (
             Contender("loguru, asyncio", "loguru_:plain", "asyncio"),
             Contender("loguru enqueue, asyncio", "loguru_:enqueue", "asyncio"),
         ),
-        "By how much a sleep of 1 ms is too long while another task logs 5 records per ms.",
+        "How late a byte that comes each ms is read while another task logs 5 records per ms.",
         max_rounds=5,
     ),
     Work(

@@ -1,16 +1,22 @@
 """How late the event loop is while 5,000 records are logged per second.
 
-One task sleeps 1 ms over and over and notes by how much each sleep was too long. Another one
-logs `PER_TICK` records each millisecond; when it is late it catches up tick by tick and lets
-the loop run in between. The first `SETTLE_S` seconds are not counted. What the loop's timers
-themselves are late by is the row "nothing" of the same backend.
+Another process writes the time into a socket each millisecond, and a task notes how old it is
+when it is read: so late would be a request. Not by sleeping: epoll counts in milliseconds, so a
+sleep ends up to one too late if its time comes soon after another task's, and in time if that
+task is busy just so long. One more task logs `PER_TICK` records each millisecond; when it is late
+it catches up tick by tick and lets the loop run in between. The first `SETTLE_S` seconds are not
+counted. What a loop with nothing to do takes is the row "nothing" of the same backend.
 """
 
 from __future__ import annotations
 
+import socket
+import struct
+import subprocess
+import sys
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 import anyio
@@ -54,16 +60,20 @@ async def _lag(job: Job, burst: Burst) -> tuple[Sample, int]:
     settled = time.perf_counter() + SETTLE_S
     end = settled + job.seconds
 
-    async def probe() -> None:
-        while (now := time.perf_counter()) < end:
-            await anyio.sleep(TICK_S)
+    async def probe(ticks: socket.socket) -> None:
+        while True:
+            await anyio.wait_readable(ticks)
+            stamps = ticks.recv(65_536)
+            now = time.perf_counter()
             if now >= settled:
-                late.append(time.perf_counter() - now - TICK_S)
+                late.extend([now - stamp for (stamp,) in struct.iter_unpack("d", stamps)])
 
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(probe)
-        with anyio.fail_after(job.seconds + PATIENCE_S):
-            logged = await _paced(burst, end)
+    with _ticking() as ticks:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(probe, ticks)
+            with anyio.fail_after(job.seconds + PATIENCE_S):
+                logged = await _paced(burst, end)
+            tasks.cancel_scope.cancel()
     late.sort()
     sample = {
         "p50_ms": late[len(late) // 2] * 1e3,
@@ -72,6 +82,32 @@ async def _lag(job: Job, burst: Burst) -> tuple[Sample, int]:
         "per_second": logged / (job.seconds + SETTLE_S),
     }
     return sample, logged
+
+
+_TICKS = """
+import socket, struct, sys, time
+out = socket.socket(fileno=int(sys.argv[1]))
+due = time.perf_counter()
+while True:
+    due += float(sys.argv[2])
+    time.sleep(max(0.0, due - time.perf_counter()))
+    out.send(struct.pack("d", time.perf_counter()))
+"""
+
+
+@contextmanager
+def _ticking() -> Iterator[socket.socket]:
+    """Have a process write the time each tick; `perf_counter` is the same in all of them."""
+    ticks, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    with ticks, theirs:
+        ticks.setblocking(False)
+        command = [sys.executable, "-S", "-c", _TICKS, str(theirs.fileno()), str(TICK_S)]
+        process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
+        try:
+            yield ticks
+        finally:
+            process.kill()
+            process.wait()
 
 
 async def _paced(burst: Burst, end: float) -> int:
