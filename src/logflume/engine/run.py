@@ -197,13 +197,18 @@ class Run:
             if self.errands is not None:  # else when it opens
                 self.errands.ask(self._let_go, (route, goal), lambda: self._routes.forget(route))
             return
-        self._routes.forget(route)
-        if self.here is not None:
-            self.here.call(route.close)
+        if self.here is None or not self.here.call(lambda: self._part_with(route)):
+            self._routes.forget(route)
 
     async def _let_go(self, route: Route, goal: int) -> None:
         self.door.hurry()
         await self.progress.until(lambda: self.door.settled >= goal or self._pump.is_done)
+        self._part_with(route)
+
+    def _part_with(self, route: Route) -> None:
+        """Offer a route nothing more. A flush finds it among those that serve from now on."""
+        if route.account.pending:
+            self._start(route)
         self._routes.forget(route)
         route.close()
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..context import Inside, get_context
 from ..engine.batch import Batch
+from ..engine.current import is_exiting
 from ..errors import ConfigurationError
 from ..protocols import SinkBatch
 from ..record import Record
@@ -111,6 +112,8 @@ class Stdlib:
         self._records.origins = here.origins if isinstance(here, Inside) else frozenset()
         failures: list[BaseException] = []
         self._calls.failures = failures
+        # The interpreter gives no new threads then: this may hang on the loop, which ends with it.
+        left_out = _leave_out_of_exit(self._handler) if is_exiting() else []
         try:
             with in_span_of(record):
                 self._handler.handle(self._records.made_from(record))
@@ -118,6 +121,8 @@ class Stdlib:
             failures.append(error)
         finally:
             del self._calls.failures
+            if left_out:
+                _exits().extend(left_out)
         return as_exception(failures[-1], "handler") if failures else None
 
     def _on_error(self, given: logging.LogRecord) -> None:
@@ -139,17 +144,27 @@ class Stdlib:
             self._ending = False
 
 
-def _leave_out_of_exit(handler: logging.Handler) -> None:
+def _leave_out_of_exit(handler: logging.Handler) -> list[Any]:
     """Let `logging` not flush a handler at the interpreter's exit, where it would wait for ever for
-    the lock that a call holds which has hung; nor what that hands its records on to."""
-    import logging
+    the lock that a call holds which has hung; nor what that hands its records on to.
 
-    exits = getattr(logging, "_handlerList", None)  # weak references; other versions may have none
-    if not isinstance(exits, list):
-        return
+    Returns what was taken out of the list of exits.
+    """
+    exits, left_out = _exits(), []
     hung = (handler, getattr(handler, "target", handler))
     for reference in exits.copy():
         if isinstance(reference, weakref.ref) and reference() in hung:
             # Not `_removeHandlerRef`, which takes a lock of `logging` on the loop.
             with contextlib.suppress(ValueError):
                 exits.remove(reference)
+                left_out.append(reference)
+    return left_out
+
+
+def _exits() -> list[Any]:
+    """Return the weak references to all handlers, the last one first to be flushed; other versions
+    may keep none."""
+    import logging
+
+    exits = getattr(logging, "_handlerList", None)
+    return exits if isinstance(exits, list) else []
