@@ -339,6 +339,21 @@ async def test_a_flush_that_takes_too_long_says_what_is_pending() -> None:
         assert (report.complete, report.pending) == (False, {"hang": 3})
 
 
+async def test_a_flush_without_time_is_never_complete_by_mistake(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also if the time is over before the routes were looked at."""
+    sink = Gate()
+    async with Pipeline(sink) as pipeline:
+        await log.ainfo("said")
+        await sink.entered.wait()
+        monkeypatch.setattr(pipeline._run._pump, "release", anyio.sleep_forever)
+        report = await pipeline.flush(0.01)
+        assert not report.complete
+        assert report.pending == {"gate": 1}
+        sink.let_through()
+
+
 async def test_flush_does_not_wait_for_later_records() -> None:
     """A stream of new records does not keep a flush from returning."""
     async with Pipeline(Collect()) as pipeline, anyio.create_task_group() as tasks:

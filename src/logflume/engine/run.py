@@ -291,22 +291,30 @@ class Run:
         door = self.door
         goal = door.accepted
         door.hurry()
-        goals: dict[Route, int] = {}
+        goals: dict[Route, int] | None = None
         with anyio.move_on_after(timeout):
             await self.progress.until(lambda: door.settled >= goal)
             await self._pump.release()
-            # Those that were removed, too: they still have what was logged before.
-            routes = {*self._routes.everyone, *self._serving}
-            goals = {route: route.account.received for route in routes}
-            for route in goals:
+            goals = offered = self._received()
+            for route in offered:
                 route.hurry()
-            await self.progress.until(lambda: all(r.account.settled >= n for r, n in goals.items()))
+            await self.progress.until(
+                lambda: all(r.account.settled >= n for r, n in offered.items())
+            )
+        if goals is None:  # there was no time for more than the door
+            goals = self._received()
         pending = {DOOR: goal - door.settled}
         for route, received in goals.items():  # one may have the name of one that was removed
             left = received - route.account.settled
             pending[route.name] = pending.get(route.name, 0) + left
         pending = {name: n for name, n in pending.items() if n > 0}
         return FlushReport(not pending, pending)
+
+    def _received(self) -> dict[Route, int]:
+        """Return how much each route was offered; those that were removed, too, while they have
+        what was logged before."""
+        routes = {*self._routes.everyone, *self._serving}
+        return {route: route.account.received for route in routes}
 
     async def flush_from_loop(self, timeout: float | None, *, starts: bool) -> FlushReport:
         """Flush for any loop, in time. `starts`: a thread may just be starting this run."""
