@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -38,6 +39,10 @@ class Hang(Print):
 
 def kill(number=signal.SIGTERM): os.kill(os.getpid(), number)
 
+def wait_for_signal():
+    # In short sleeps: one that comes just before a long one does not interrupt it.
+    for _ in range(2000): time.sleep(0.01)
+
 def run(main, backend):
     options = {"use_uvloop": True} if backend == "uvloop" else {}
     name = "trio" if backend == "trio" else "asyncio"
@@ -66,7 +71,7 @@ def test_a_script_ends_in_order() -> None:
             try:
                 log.info("before")
                 kill()
-                time.sleep(30)
+                wait_for_signal()
             finally:
                 log.info("last words")
     """)
@@ -246,11 +251,52 @@ def test_a_signal_that_is_sent_twice_is_one() -> None:
                 try:
                     log.info("before")
                     kill()
-                    time.sleep(30)
+                    wait_for_signal()
                 finally:
                     kill()
     """)
     assert (done.stdout, done.returncode) == ("before\nclosed\n", 143)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "uvloop", "trio"])
+def test_a_signal_that_another_thread_gets_wakes_the_loop(backend: str) -> None:
+    """The system may give it to any thread, and Python handles it in the main one."""
+    done = run_program(
+        """
+        def elsewhere(): signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        async def main():
+            with exit_on_signals():
+                threading.Timer(0.3, elsewhere).start()
+                await anyio.sleep(3600)
+        run(main, sys.argv[1])
+        """,
+        backend,
+    )
+    assert done.returncode == 143, done.stderr
+
+
+def test_the_fd_that_signals_wake_is_left_as_it_was() -> None:
+    """Whether the loop had one, or got one meanwhile, or had none."""
+
+    async def main(add: bool) -> int:
+        loop = asyncio.get_running_loop()
+        with exit_on_signals():
+            if add:
+                loop.add_signal_handler(signal.SIGUSR1, print)
+                during = woken()
+        after = woken()
+        if add:
+            assert after == during != -1
+            loop.remove_signal_handler(signal.SIGUSR1)
+        return after
+
+    def woken() -> int:
+        signal.set_wakeup_fd(fd := signal.set_wakeup_fd(-1))
+        return fd
+
+    assert asyncio.run(main(add=False)) == -1
+    asyncio.run(main(add=True))
+    assert woken() == -1
 
 
 # What it leaves alone.
@@ -443,7 +489,7 @@ def test_a_child_forked_within_the_block_ends_in_order() -> None:
         def work(ready):
             log.info("child")
             ready.set()
-            time.sleep(30)
+            wait_for_signal()
         async def main():
             with exit_on_signals():
                 async with Pipeline(Print()):

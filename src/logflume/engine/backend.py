@@ -12,6 +12,8 @@ import functools
 import importlib
 import math
 import queue
+import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Coroutine
@@ -92,6 +94,33 @@ class Loop:
             callback()
             return True
         return self.post(callback)
+
+    def wake_on_signals(self) -> Callable[[], None]:
+        """Have signals wake the loop, in the main thread; return what ends that.
+
+        One that comes just before the loop waits for the system, or that the system gives to
+        another thread, would otherwise be handled when that wait is over. trio and uvloop see to
+        that by themselves, asyncio only if it was asked to handle a signal.
+        """
+        ours, others = socket.socketpair()
+        ours.setblocking(False)
+        others.setblocking(False)
+        ident = others.fileno()
+        before = signal.set_wakeup_fd(ident, warn_on_full_buffer=False)
+        if before == -1:
+            self.loop.add_reader(ours, ours.recv, 4096)
+        else:
+            signal.set_wakeup_fd(before)
+
+        def end() -> None:
+            if before == -1:
+                self.loop.remove_reader(ours)
+                if (now := signal.set_wakeup_fd(-1)) != ident:
+                    signal.set_wakeup_fd(now)
+            ours.close()
+            others.close()
+
+        return end
 
 
 def load_asyncio() -> None:

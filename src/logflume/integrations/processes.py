@@ -93,6 +93,7 @@ class _Exit:
         self._came_at: float | None = None
         self._before: dict[int, Any] = {}
         self._ctrl_c = False
+        self._stop_waking = None if here is None else here.wake_on_signals()
 
     def take(self, number: int) -> None:
         """Let a signal come here."""
@@ -114,6 +115,8 @@ class _Exit:
             if signal.getsignal(number) == self._on_signal:
                 # None: it was not set by Python, which cannot set it again.
                 signal.signal(number, signal.SIG_DFL if before is None else before)
+        if self._stop_waking is not None:
+            self._stop_waking()
 
     def exit(self) -> NoReturn:
         """End the program with the status that tells of the signal."""
