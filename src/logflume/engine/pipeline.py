@@ -429,7 +429,8 @@ class Pipeline:
         """Wait until what was accepted before is settled on every route; from any loop.
 
         Settled is delivered, filtered, or dropped and counted. Batches go out at once. Returns a
-        report, also when `timeout` seconds were not enough. Cancelling it changes nothing.
+        report, also when `timeout` seconds were not enough; without one it waits as long as that
+        takes: where a handler of `logging` hangs, for ever. Cancelling it changes nothing.
         """
         return await self._run.flush_from_loop(timeout, starts=self._thread is not None)
 
