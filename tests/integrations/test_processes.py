@@ -505,3 +505,107 @@ def test_a_child_forked_within_the_block_ends_in_order() -> None:
     assert done.stdout == "parent: 143\nclosed\n"
     assert done.stderr.count("child") == 1, done.stderr
     assert done.returncode == 0
+
+
+LOST_AND_FOUND = """
+import multiprocessing
+class Swallows:
+    def __del__(self):
+        kill()
+        for _ in range(100): pass
+def swallow():
+    Swallows()
+    wait_for_signal()
+def block():
+    # Another thread gets it, and this one goes on waiting.
+    def elsewhere(): signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+    threading.Timer(0.1, elsewhere).start()
+    multiprocessing.Semaphore(0).acquire()
+def clean_up():
+    try:
+        kill()
+        wait_for_signal()
+    finally:  # for longer than it takes to insist
+        for n in range(4):
+            time.sleep(0.1)
+            try: {}[n]
+            except KeyError: time.sleep(0.01)
+        print("cleaned up", flush=True)
+def work(how):
+    with exit_on_signals():
+        try: globals()[how]()
+        finally: print("left", flush=True)
+    print("not reached", flush=True)
+if __name__ == "__main__":
+    fork = multiprocessing.get_context("fork")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize(
+    ("how", "said"), [("swallow", "left"), ("block", "left"), ("clean_up", "cleaned up\nleft")]
+)
+def test_a_child_of_multiprocessing_ends_whatever_became_of_the_signal(how: str, said: str) -> None:
+    """Its parent waits for it without end. What has begun to end is not interrupted again."""
+    done = run_program(
+        LOST_AND_FOUND
+        + """
+    child = fork.Process(target=work, args=(sys.argv[1],))
+    child.start()
+    child.join()
+    print(child.exitcode)
+""",
+        how,
+    )
+    assert done.stdout == f"{said}\n143\n", done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_signal_for_a_grandchild_is_not_taken_for_the_child_s() -> None:
+    """Though the one has what the other had open."""
+    done = run_program(
+        LOST_AND_FOUND
+        + """
+    def beget():
+        with exit_on_signals():
+            grandchild = fork.Process(target=wait_for_signal)
+            grandchild.start()
+            time.sleep(0.2)
+            grandchild.terminate()
+            grandchild.join()
+            time.sleep(0.5)
+            print(grandchild.exitcode, signal.set_wakeup_fd(-1) != -1, flush=True)
+        signal.set_wakeup_fd(-1)
+    child = fork.Process(target=beget)
+    child.start()
+    child.join()
+    print(child.exitcode)
+"""
+    )
+    assert done.stdout == "143 True\n0\n", done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_of_multiprocessing_is_left_as_it_was() -> None:
+    """After the block, signals wake nobody, its thread is over, and trio does not complain."""
+    done = run_program(
+        LOST_AND_FOUND
+        + """
+    def visit():
+        ours, others = os.pipe()
+        os.set_blocking(others, False)
+        signal.set_wakeup_fd(others)
+        with exit_on_signals():
+            anyio.run(anyio.sleep, 0, backend="trio")
+            threads = [t for t in threading.enumerate() if t.name == "logflume signals"]
+        print(signal.set_wakeup_fd(-1) == others)
+        [thread] = threads
+        thread.join()
+        print("over", flush=True)
+    child = fork.Process(target=visit)
+    child.start()
+    child.join()
+    print(child.exitcode)
+"""
+    )
+    assert (done.stdout, done.stderr) == ("True\nover\n0\n", "")

@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import Any, NoReturn
@@ -27,6 +27,7 @@ from ..engine.backend import Loop, in_loop, running_loop, within
 from ..engine.current import is_exiting, pipelines_in_threads
 from ..engine.pipeline import Pipeline
 from ..errors import ConfigurationError, PipelineError
+from ._insistence import Insistence, is_waited_for
 
 __all__ = ["deliver_before_sigterm", "exit_on_signals"]
 
@@ -59,6 +60,10 @@ def exit_on_signals(*signals: int) -> Iterator[None]:
     that of SIGINT, which is Python's or the loop's, nor that of `deliver_before_sigterm`: the block
     does what it is for, whichever comes first. In the child of a fork, a signal raises SystemExit.
 
+    Python heeds a signal that comes just before a script's main thread waits when that is over, and
+    loses an exception that is raised within a finalizer. In processes of multiprocessing, for which
+    their parents wait without end, the signal is repeated until it is heeded.
+
     Raises:
         ConfigurationError: a signal is none, or cannot be caught.
         PipelineError: this is not the main thread, the only one where Python can set handlers.
@@ -68,8 +73,7 @@ def exit_on_signals(*signals: int) -> Iterator[None]:
         raise PipelineError("exit_on_signals works in the main thread only: begin the block there")
     leaving = _Exit(running_loop() if in_loop() else None)
     try:
-        for number in wanted:
-            leaving.take(number)
+        leaving.take(wanted)
         with leaving.scope or nullcontext():
             yield
     except BaseException as error:
@@ -93,15 +97,20 @@ class _Exit:
         self._came_at: float | None = None
         self._before: dict[int, Any] = {}
         self._ctrl_c = False
+        self._raised: SystemExit | None = None
         self._stop_waking = None if here is None else here.wake_on_signals()
+        self._insistence: Insistence | None = None
 
-    def take(self, number: int) -> None:
-        """Let a signal come here."""
-        if number == signal.SIGINT and self._here is None:
-            # asyncio and trio end in order on Ctrl-C, but only if the handler is Python's own.
-            self._ctrl_c = True
-        else:
-            self._before[number] = signal.signal(number, self._on_signal)
+    def take(self, numbers: Iterable[int]) -> None:
+        """Let these signals come here."""
+        for number in numbers:
+            if number == signal.SIGINT and self._here is None:
+                # asyncio and trio end in order on Ctrl-C, but only if the handler is Python's own.
+                self._ctrl_c = True
+            else:
+                self._before[number] = signal.signal(number, self._on_signal)
+        if self._here is None and is_waited_for():
+            self._insistence = Insistence(self._before)
 
     def explains(self, error: BaseException) -> bool:
         """Whether a signal is what interrupted the block."""
@@ -117,15 +126,25 @@ class _Exit:
                 signal.signal(number, signal.SIG_DFL if before is None else before)
         if self._stop_waking is not None:
             self._stop_waking()
+        if self._insistence is not None and self._process == os.getpid():
+            self._insistence.stop()
 
     def exit(self) -> NoReturn:
         """End the program with the status that tells of the signal."""
         assert self.signal is not None
-        raise SystemExit(128 + self.signal)
+        self._raised = SystemExit(128 + self.signal)
+        raise self._raised
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         """Runs between any two instructions of the main thread, whether its loop turns or not."""
+        insistence = self._insistence
+        repeated = insistence is not None and insistence.takes_repetition()
         if self._came_at is not None:
+            if insistence is not None and repeated:
+                if not self._was_lost(frame):
+                    insistence.heed()
+                    return
+                self.exit()
             if time.monotonic() - self._came_at >= SAME:
                 signal.signal(number, signal.SIG_DFL)
                 os.kill(os.getpid(), number)
@@ -151,6 +170,15 @@ class _Exit:
         else:
             self.exit()
 
+    def _was_lost(self, frame: FrameType | None) -> bool:
+        """Whether a process of multiprocessing goes on as if nothing had been raised."""
+        if self._raised is None or is_exiting() or _exit_code_is_known(frame) is not False:
+            return False
+        handled = sys.exc_info()[1]
+        while handled is not None and handled is not self._raised:
+            handled = handled.__context__
+        return handled is None
+
 
 def _has_done_its_work(frame: FrameType | None) -> bool:
     """Whether this is a process of multiprocessing whose function has returned.
@@ -158,14 +186,19 @@ def _has_done_its_work(frame: FrameType | None) -> bool:
     `with Pool()` tells its workers to end and then sends them SIGTERM. What is raised between the
     one's last statement and the exit's first would leave no time to deliver anything.
     """
+    return _exit_code_is_known(frame) is True
+
+
+def _exit_code_is_known(frame: FrameType | None) -> bool | None:
+    """Look it up in the frame in which a process of multiprocessing has its life; None: no such."""
     processes = sys.modules.get("multiprocessing.process")
     if processes is None:
-        return False
+        return None
     while frame is not None:
         if frame.f_code is processes.BaseProcess._bootstrap.__code__:
             return "exitcode" in frame.f_locals
         frame = frame.f_back
-    return False
+    return None
 
 
 def _is_ctrl_c(error: BaseException) -> bool:
