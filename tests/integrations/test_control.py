@@ -222,11 +222,12 @@ async def test_the_level_ends_with_the_request_however_that_ends(how: str) -> No
         if how == "raises":
             raise ValueError
         if how == "cancelled":
+            whole.cancel()
             await anyio.sleep_forever()
         assert (await receive())["type"] == "http.disconnect"
 
     with captured(level=INFO) as taken:
-        with anyio.move_on_after(0.01), contextlib.suppress(ValueError):
+        with anyio.CancelScope() as whole, contextlib.suppress(ValueError):
             incoming = {"type": "http.disconnect"}
             await call(controlled(app), scope_of(x_log_level="DEBUG"), incoming)
         assert sources._lowered == []
