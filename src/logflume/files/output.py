@@ -271,7 +271,7 @@ class Output:
     def _append(
         self, blocks: Sequence[memoryview], sizes: Sequence[int], nbytes: int
     ) -> tuple[int, OSError | None]:
-        taken, error = write_all(self._fd, blocks, nbytes)
+        taken, error = write_all(self._fd, blocks, sizes, nbytes)
         whole = taken
         count = len(sizes)
         if error is not None:
