@@ -7,9 +7,19 @@ import decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from logflume import get_logger
-from logflume.template import _MAX_KEPT, MAX_WIDTH, _compiled, compile_template, render
+from logflume.template import (
+    COMPILED_AFTER,
+    MAX_KEPT,
+    MAX_WIDTH,
+    _fillers,
+    _Template,
+    _templates,
+    render,
+)
 from tests.intake import captured
 
 
@@ -41,7 +51,8 @@ from tests.intake import captured
 )
 def test_fields_fill_the_template(template: str, fields: dict[str, Any], message: str) -> None:
     """`{name}` is the field's value; whatever is no placeholder, or not known, stays as written."""
-    assert render(template, (), fields) == message
+    for _ in range(COMPILED_AFTER + 2):  # piece by piece, and then compiled
+        assert render(template, (), fields) == message
 
 
 @pytest.mark.parametrize(
@@ -80,6 +91,52 @@ def test_without_arguments_the_message_is_literal(message: str) -> None:
     with captured() as taken:
         get_logger("t").bind(a=1, json=2).info(message)
     assert taken.last.message == message
+
+
+@given(
+    st.lists(
+        st.text(max_size=5)
+        | st.sampled_from(
+            [
+                "{a}",
+                "{b!r}",
+                "{c:>4}",
+                "{d:.2f}",
+                "{x}",
+                "{{",
+                "}}",
+                "{a",
+                "{}",
+                "{0}",
+                "%s",
+                "\\",
+                "'",
+                '"',
+            ]
+        ),
+        max_size=6,
+    ).map("".join),
+    st.dictionaries(st.sampled_from("abcd"), st.integers() | st.text(max_size=3) | st.floats()),
+)
+def test_a_compiled_template_says_the_same(template: str, fields: dict[str, Any]) -> None:
+    """However often it is used, and whatever is in it."""
+    read = _Template(template)
+    filler = read.compiled()
+    if filler is None:
+        assert read.fill(fields) == template
+        return
+    try:
+        compiled = filler(fields)
+    except Exception:  # then `render` takes the other way
+        compiled = read.fill(fields)
+    assert compiled == read.fill(fields)
+
+
+def test_a_template_of_many_pieces_is_not_compiled() -> None:
+    """It would take the compiler long, and more than its stack."""
+    template = "{a}-" * 5_000
+    for _ in range(COMPILED_AFTER + 2):
+        assert render(template, (), {"a": 1}) == "1-" * 5_000
 
 
 def test_values_are_never_looked_at_again() -> None:
@@ -127,9 +184,10 @@ def test_a_value_that_cannot_be_shown_gets_a_marker() -> None:
 
 def test_templates_made_at_run_time_do_not_fill_the_memory() -> None:
     """However many templates there are, a bounded number is kept compiled."""
-    for n in range(_MAX_KEPT + 10):
-        compile_template(f"{n} {{a}}")
-    assert len(_compiled) <= _MAX_KEPT
+    for n in range(MAX_KEPT + 10):
+        render(f"{n}", (), {"a": 1})
+        render(f"{n} {{}}", (n,), {})
+        assert max(len(_templates), len(_fillers)) <= MAX_KEPT
 
 
 def test_a_template_without_placeholders_is_its_own_result() -> None:

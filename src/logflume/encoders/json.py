@@ -12,7 +12,7 @@ from ..errors import ConfigurationError
 from ..level import Level
 from ..record import Record, process_id
 from ..setting import flag
-from ..template import compiled_of, render
+from ..template import filler_of, render
 from ._json_values import LINE, dumps, plain, plain_after, shielded
 from ._layout import Layout
 from ._settings import Configured
@@ -135,14 +135,14 @@ class Json(Configured):
                 if r.args:
                     message = render(template, r.args, fields)
                 elif r.call_fields:
-                    compiled = compiled_of(template, _MISSING)
-                    if type(compiled) is tuple:
+                    filler = filler_of(template, _MISSING)
+                    if filler is _MISSING:
+                        message = render(template, (), fields)
+                    elif filler is not None:
                         try:
-                            message = compiled[0] % compiled[1](fields)
+                            message = filler(fields)
                         except Exception:
                             message = render(template, (), fields)
-                    elif compiled is not None:
-                        message = render(template, (), fields)
             code, lasti = r.code, r.lasti
             tail = tail_of(id(code) + lasti) if message is template else tail_of(template)
             if tail is not None:
