@@ -82,7 +82,7 @@ class Buffer:
 
         One record always fits into an empty buffer, or one larger than it could never pass.
         """
-        sizes = encoded.sizes if encoded is not None else list(map(_estimate, records))
+        sizes = encoded.sizes if encoded is not None else _estimates(records)
         nbytes = sum(sizes)
         limits = self._limits
         room = min(len(records), self._most_records - self.count)
@@ -198,15 +198,40 @@ def _prefix(sizes: Iterable[int], most: int, left: int, *, force: bool) -> int:
     return count
 
 
-def _estimate(record: Record) -> int:
-    return 256 + _weight(record.template) + _weight(record.args) + _weight(record.fields)
+def _estimates(records: Sequence[Record]) -> list[int]:
+    """Return about how many bytes of memory each record holds, those included that it shares."""
+    shared: dict[int, int] = {}
+    sizes: list[int] = []
+    for r in records:
+        size = 320 + len(r.template)
+        if r.args:
+            size += _weight(r.args)
+        if r.merged is not None:
+            sizes.append(size + _weight(r.merged))
+            continue
+        size += _weight(r.call_fields)
+        for fields in (r.bound, r.context):
+            if fields:
+                weight = shared.get(id(fields))
+                if weight is None:
+                    weight = shared[id(fields)] = _weight(fields)
+                size += weight
+        sizes.append(size)
+    return sizes
 
 
 def _weight(value: Any) -> int:
     if isinstance(value, str | bytes):
         return 64 + len(value)
     if isinstance(value, dict):
-        return 64 + sum(_weight(key) + _weight(item) for key, item in value.items())
+        size = 64
+        for key, item in value.items():
+            size += 64 + len(key) if type(key) is str else _weight(key)
+            size += 32 if type(item) in _SMALL else _weight(item)
+        return size
     if isinstance(value, list | tuple):
         return 64 + sum(map(_weight, value))
     return 32
+
+
+_SMALL = frozenset({int, float, bool, type(None)})
