@@ -131,12 +131,10 @@ class Door:
     def asubmit(self, record: Record) -> Coroutine[Any, Any, None]:
         """Put a record in, on the home thread; without room, the result waits for it.
 
-        A caller that comes again and again moves the queue on by itself, most times: the records
-        are still in the processor's caches then, and a turn of the loop costs as much as dozens
-        of them.
+        A caller that comes again and again moves the queue on by itself, most times: see `Pace`.
         """
         with self._lock:
-            if not self._gated and len(self.queue) < self._pace.now and self._put(record):
+            if not self._gated and len(self.queue) < self._pace.burst and self._put(record):
                 return DONE
         if self._may_step():
             self._unturned += len(self.queue)
@@ -152,7 +150,7 @@ class Door:
         """Whether the records can be moved on by a caller, as the pump would do it now."""
         return (
             self.step is not no_step
-            and len(self.queue) >= self._pace.now
+            and len(self.queue) >= self._pace.burst
             and not (self._in_hand or self._special or self._closed)
             and not (self._gated or self._waiters or self._urgent)
         )
@@ -239,7 +237,7 @@ class Door:
     @property
     def _many(self) -> bool:
         """Whether enough have gathered to end a rest."""
-        return len(self.queue) >= self._pace.enough
+        return len(self.queue) >= self._pace.few
 
     def _rouse(self) -> None:
         """Wake the pump. Under the lock."""

@@ -1,8 +1,9 @@
 """How many records gather at the door before more is done for a caller on its loop than an append.
 
-Many while they come fast: what is done by the hundred costs less. Few while they come slowly: the
-other tasks of the loop shall not have to wait while dozens of records are encoded in one go, which
-costs twice as much for each record when nothing of it is in the processor's caches.
+While they come fast, a caller moves on hundreds by itself: together they cost less, and a turn of
+the loop costs as much as dozens of them. While they come slowly, dozens cost as much as hundreds
+otherwise, since nothing of what they need is in the processor's caches any more. Then the pump is
+woken for a few, between the turns of the loop's other tasks, and none of these waits for longer.
 """
 
 from __future__ import annotations
@@ -14,22 +15,24 @@ from ..record import Record
 __all__ = ["Pace"]
 
 BURST = 256
-FEW = 8
+FEW = 16
 
 SLOWLY_NS = 20_000
 """Nanoseconds between two records from which on they come slowly."""
 
 
 class Pace:
-    """Watches what comes through a door that lets at most `most` in without a look."""
+    """Watches what comes through a door that lets at most `most` in without a look.
 
-    __slots__ = ("_came_ns", "burst", "enough", "few", "now")
+    From `now` records on, the door is looked at with each that comes; from `few` on, they end a
+    rest of the pump; from `burst` on, callers that wait for room move them on.
+    """
+
+    __slots__ = ("_came_ns", "burst", "few", "now")
 
     def __init__(self, most: int) -> None:
         self.burst = max(1, min(BURST, most))
         self.few = min(FEW, self.burst)
-        # They end a rest of the pump: before a small door is full.
-        self.enough = max(1, min(4 * self.few, most))
         self.now = self.burst
         self._came_ns = 0
 
