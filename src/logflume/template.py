@@ -35,9 +35,9 @@ _PERCENT = re.compile(r"%(?:\([^()]*\))?[#0\- +]*(\*|\d+)?(?:\.(\*|\d+))?[hlL]?[
 _NESTED_KEY = re.compile(r"%\([^)]*\(")
 _DIGITS = re.compile(r"\d+")
 
-Filler: TypeAlias = "Callable[[Mapping[str, Any]], str] | None"
+Filler: TypeAlias = Callable[[Mapping[str, Any]], str]
 
-_fillers: dict[str, Filler] = {}
+_fillers: dict[str, Filler | None] = {}
 filler_of = _fillers.get
 """Return what fills a template from fields, by its text: None if it is its own result. Of one that
 was not filled often nothing is known here. It raises where `render` knows what to do."""
@@ -86,11 +86,10 @@ class _Hole:
 class _Template:
     """A template that was read."""
 
-    __slots__ = ("has_positions", "is_literal", "parts", "takes_percent", "uses")
+    __slots__ = ("has_positions", "parts", "takes_percent", "uses")
 
     def __init__(self, text: str) -> None:
         self.parts: list[str | _Hole] = _parse(text) if "{" in text or "}" in text else [text]
-        self.is_literal = self.parts == [text]
         self.uses = 0
         numbers = count()
         self.has_positions = False
@@ -119,12 +118,10 @@ class _Template:
 
         It is made of a syntax tree, in which texts and names are constants, whatever is in them.
         """
-        if self.is_literal:
-            return None
         if len(self.parts) > MOST_COMPILED:
             return self.fill
         fields = ast.Name("fields", ast.Load())
-        fills: dict[str, Callable[[Mapping[str, Any]], str]] = {}
+        fills: dict[str, Filler] = {}
         texts: list[ast.expr] = []
         for part in self.parts:
             value: ast.expr
@@ -189,16 +186,23 @@ def render(template: str, args: tuple[Any, ...], fields: Mapping[str, Any]) -> s
             return message
         except Exception:  # a name that is not known, a value that cannot be shown
             return _template_of(template).fill(fields)
+    if "{" not in template and "}" not in template:
+        _keep(template, None)
+        return template
     read = _template_of(template)
     read.uses += 1
-    if read.uses > COMPILED_AFTER or read.is_literal:
-        if len(_fillers) >= MAX_KEPT:
-            _fillers.clear()
-        _fillers[template] = read.compiled()
-    return template if read.is_literal else read.fill(fields)
+    if read.uses > COMPILED_AFTER:
+        _keep(template, read.compiled())
+    return read.fill(fields)
 
 
 _UNKNOWN: Any = object()
+
+
+def _keep(template: str, filler: Filler | None) -> None:
+    if len(_fillers) >= MAX_KEPT:
+        _fillers.clear()
+    _fillers[template] = filler
 
 
 def pieces(template: str, fields: Mapping[str, Any]) -> list[tuple[str, str | None]]:
