@@ -32,7 +32,9 @@ BY_TENS = Batch(max_records=10)
 with Pipeline(
     Route(Sink("quick", 0), batch=BY_TENS),
     Route(Sink("in a send", 0.05), batch=BY_TENS, timeout=0.5),
-    Route(Sink("in a pause", 0, 3), retry=Retry(initial=0.0, max_elapsed=1.1), batch=BY_TENS),
+    Route(
+        Sink("in a pause", 0, 3), retry=Retry(initial=0.0, max_elapsed=2.4), batch=BY_TENS, timeout=0.5
+    ),
     shutdown_timeout=10.0,
 ) as pipeline:
     for n in range(100): log.info("before")
@@ -64,7 +66,7 @@ def test_a_process_that_stood_still_goes_on() -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "logged\n"
     os.kill(process.pid, signal.SIGSTOP)
-    time.sleep(1.2)  # the only clock that goes on is the system's
+    time.sleep(2.6)  # the only clock that goes on is the system's
     os.kill(process.pid, signal.SIGCONT)
     _, told = process.communicate("go on\n", timeout=30)
     assert process.returncode == 0, told

@@ -105,7 +105,8 @@ class _Watcher(threading.Thread):
             if not self.stop.is_set():
                 log.error("Configuration stays as it was: {error}", **self._of(error))
         else:
-            log.info("Configuration taken on from {path}", path=str(self._path))
+            if not self.stop.is_set():  # or it would open the default pipeline
+                log.info("Configuration taken on from {path}", path=str(self._path))
 
     def _of(self, error: Exception) -> dict[str, str]:
         return {"path": str(self._path), "error": str(error)}
