@@ -128,11 +128,48 @@ def test_a_compiled_template_says_the_same(template: str, fields: dict[str, Any]
     assert compiled == read.fill(fields)
 
 
-def test_a_template_of_many_pieces_is_not_compiled() -> None:
-    """It would take the compiler long, and more than its stack."""
-    template = "{a}-" * 5_000
+@pytest.mark.parametrize("template", ["{a}-" * 5_000, "{a}" + "-" * 5_000, "-" * 5_000])
+def test_large_templates_are_not_kept(template: str) -> None:
+    """They are made at run time; there may be many."""
     for _ in range(COMPILED_AFTER + 2):
-        assert render(template, (), {"a": 1}) == "1-" * 5_000
+        assert render(template, (), {"a": 1}) == template.replace("{a}", "1")
+    assert render(template, (1,), {"a": 1}) == f"{template} 1"
+    assert template not in _templates
+    assert template not in _fillers
+
+
+def test_a_value_s_text_is_the_same_however_the_template_is_filled() -> None:
+    """Also of a value with odd ideas about that, as a processor may put in."""
+
+    class Odd(str):
+        __slots__ = ()
+
+        def __str__(self) -> str:
+            return self
+
+        def __format__(self, spec: str) -> str:
+            return "formatted"
+
+    messages = {render("odd {a}", (), {"a": Odd("text")}) for _ in range(COMPILED_AFTER + 2)}
+    assert len(messages) == 1
+
+
+def test_where_no_stack_is_left_to_compile_it_is_done_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A log call may be made anywhere."""
+
+    def overflow(*args: Any) -> Any:
+        raise RecursionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_Template, "compiled", overflow)
+        for _ in range(COMPILED_AFTER + 2):
+            assert render("later {a}", (), {"a": 1}) == "later 1"
+    assert "later {a}" not in _fillers
+    for _ in range(COMPILED_AFTER + 2):
+        assert render("later {a}", (), {"a": 1}) == "later 1"
+    assert "later {a}" in _fillers
 
 
 def test_values_are_never_looked_at_again() -> None:

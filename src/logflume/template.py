@@ -26,8 +26,9 @@ MAX_KEPT = 4_096
 COMPILED_AFTER = 64
 """How often a template is filled piece by piece, before it is worth the tenth of a millisecond in
 which a function is made of it that does so in a fifth of the time."""
-MOST_COMPILED = 256
-"""How many pieces such a function joins at most."""
+MOST_PIECES = 64
+MOST_LETTERS = 4_096
+"""Templates of more are made at run time: they are read each time, and none is kept."""
 
 _STRICT = re.compile(r"\{\{|\}\}|\{([^{}!:]*)(?:!([^{}:]*))?(?::([^{}]*))?\}")
 _PLACEHOLDER = re.compile(r"\{\{([^{}]*)\}\}|\{([^{}!:]*)(?:!([rsa]))?(?::([^{}]*))?\}")
@@ -78,7 +79,7 @@ class _Hole:
                 value = _CONVERSIONS[self.conversion](value)
             if self.spec and not _is_vast(value):
                 return format(value, self.spec)
-            return str(value)
+            return f"{value!s}"  # as a compiled template says it, whatever `str` returns
         except Exception:
             return safe_str(value)
 
@@ -118,8 +119,6 @@ class _Template:
 
         It is made of a syntax tree, in which texts and names are constants, whatever is in them.
         """
-        if len(self.parts) > MOST_COMPILED:
-            return self.fill
         fields = ast.Name("fields", ast.Load())
         fills: dict[str, Filler] = {}
         texts: list[ast.expr] = []
@@ -148,9 +147,11 @@ _templates: dict[str, _Template] = {}
 def _template_of(text: str) -> _Template:
     template = _templates.get(text)
     if template is None:
-        if len(_templates) >= MAX_KEPT:  # templates made at run time must not fill the memory
-            _templates.clear()
-        template = _templates[text] = _Template(text)
+        template = _Template(text)
+        if len(text) <= MOST_LETTERS and len(template.parts) <= MOST_PIECES:
+            if len(_templates) >= MAX_KEPT:
+                _templates.clear()
+            _templates[text] = template
     return template
 
 
@@ -187,12 +188,16 @@ def render(template: str, args: tuple[Any, ...], fields: Mapping[str, Any]) -> s
         except Exception:  # a name that is not known, a value that cannot be shown
             return _template_of(template).fill(fields)
     if "{" not in template and "}" not in template:
-        _keep(template, None)
+        if len(template) <= MOST_LETTERS:
+            _keep(template, None)
         return template
     read = _template_of(template)
     read.uses += 1
     if read.uses > COMPILED_AFTER:
-        _keep(template, read.compiled())
+        try:
+            _keep(template, read.compiled())
+        except Exception:  # there is too little of the stack left here
+            read.uses = 0
     return read.fill(fields)
 
 

@@ -29,12 +29,11 @@ class Sink:
     async def aclose(self): ...
 
 BY_TENS = Batch(max_records=10)
+THRICE = Retry(initial=0.0, max_elapsed=2.4)
 with Pipeline(
     Route(Sink("quick", 0), batch=BY_TENS),
     Route(Sink("in a send", 0.05), batch=BY_TENS, timeout=0.5),
-    Route(
-        Sink("in a pause", 0, 3), retry=Retry(initial=0.0, max_elapsed=2.4), batch=BY_TENS, timeout=0.5
-    ),
+    Route(Sink("in a pause", 0, 3), retry=THRICE, batch=BY_TENS, timeout=0.5),
     shutdown_timeout=10.0,
 ) as pipeline:
     for n in range(100): log.info("before")

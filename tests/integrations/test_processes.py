@@ -531,6 +531,17 @@ def clean_up():
             try: {}[n]
             except KeyError: time.sleep(0.01)
         print("cleaned up", flush=True)
+def catch():
+    # A program's own way to end: what it does then is not interrupted.
+    try:
+        kill()
+        wait_for_signal()
+    except SystemExit:
+        time.sleep(0.4)
+        print("caught", flush=True)
+        raise
+def nest():
+    with exit_on_signals(): swallow()
 def work(how):
     with exit_on_signals():
         try: globals()[how]()
@@ -543,7 +554,14 @@ if __name__ == "__main__":
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.parametrize(
-    ("how", "said"), [("swallow", "left"), ("block", "left"), ("clean_up", "cleaned up\nleft")]
+    ("how", "said"),
+    [
+        ("swallow", "left"),
+        ("nest", "left"),
+        ("block", "left"),
+        ("clean_up", "cleaned up\nleft"),
+        ("catch", "caught\nleft"),
+    ],
 )
 def test_a_child_of_multiprocessing_ends_whatever_became_of_the_signal(how: str, said: str) -> None:
     """Its parent waits for it without end. What has begun to end is not interrupted again."""
@@ -609,3 +627,115 @@ def test_a_child_of_multiprocessing_is_left_as_it_was() -> None:
 """
     )
     assert (done.stdout, done.stderr) == ("True\nover\n0\n", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_handler_of_the_program_s_own_is_called_once() -> None:
+    """One that it sets within the block: nobody insists on what it does."""
+    done = run_program(
+        LOST_AND_FOUND
+        + """
+    def own():
+        with exit_on_signals():
+            signal.signal(signal.SIGTERM, lambda number, frame: print("mine", flush=True))
+            kill()
+            time.sleep(0.5)
+    child = fork.Process(target=own)
+    child.start()
+    child.join()
+    print(child.exitcode)
+"""
+    )
+    assert (done.stdout, done.stderr) == ("mine\n0\n", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_block_left_when_the_signal_would_be_repeated_is_left_in_order() -> None:
+    """What is sent is sent before the handler is taken back, or not at all."""
+    done = run_program(
+        LOST_AND_FOUND
+        + """
+    def leave(busy):
+        with exit_on_signals():
+            try: kill()
+            finally:
+                until = time.monotonic() + busy
+                while time.monotonic() < until: pass
+    children = [fork.Process(target=leave, args=(0.098 + n / 10_000,)) for n in range(40)]
+    for child in children:
+        child.start()
+        child.join()
+    print({child.exitcode for child in children})
+"""
+    )
+    assert (done.stdout, done.stderr) == ("{143}\n", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_without_threads_left_ends_all_the_same() -> None:
+    """It does without."""
+    done = run_program(
+        LOST_AND_FOUND
+        + """
+    def no_more(self): raise RuntimeError("can't start new thread")
+    def work_alone():
+        threading.Thread.start = no_more
+        before = os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd") else []
+        with exit_on_signals():
+            print(signal.set_wakeup_fd(-1), flush=True)
+            if before: assert len(os.listdir("/proc/self/fd")) == len(before)
+            kill()
+            wait_for_signal()
+    child = fork.Process(target=work_alone)
+    child.start()
+    child.join()
+    print(child.exitcode)
+"""
+    )
+    assert (done.stdout, done.stderr) == ("-1\n143\n", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_leaves_the_parent_s_loop_alone() -> None:
+    """What the loop watches for the block, they have in common."""
+    done = run_program("""
+        parent = os.getpid()
+        async def main():
+            try:
+                await block()
+            finally:
+                if os.getpid() != parent: os._exit(7)
+        async def block():
+            with exit_on_signals():
+                child = os.fork()
+                if child == 0: return
+                _, status = await anyio.to_thread.run_sync(os.waitpid, child, 0)
+                def elsewhere(): signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+                threading.Timer(0.1, elsewhere).start()
+                await anyio.sleep(3600)
+        run(main, "asyncio")
+    """)
+    assert done.returncode == 143, done.stderr
+
+
+def test_a_loop_that_is_a_guest_is_left_to_its_host() -> None:
+    """In trio's guest mode: it has no way to watch a file, and its host may wake on no signal."""
+    done = run_program("""
+        import asyncio, trio
+        async def guest():
+            with exit_on_signals():
+                await trio.sleep(0)
+            return "over"
+        async def host():
+            loop = asyncio.get_running_loop()
+            over = loop.create_future()
+            trio.lowlevel.start_guest_run(
+                guest,
+                run_sync_soon_threadsafe=loop.call_soon_threadsafe,
+                done_callback=over.set_result,
+                host_uses_signal_set_wakeup_fd=True,
+            )
+            return (await over).unwrap()
+        print(asyncio.run(host()))
+    """)
+    assert (done.stdout, done.stderr) == ("over\n", "")

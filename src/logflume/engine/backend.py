@@ -11,6 +11,7 @@ import contextvars
 import functools
 import importlib
 import math
+import os
 import queue
 import signal
 import socket
@@ -102,10 +103,16 @@ class Loop:
         another thread, would otherwise be handled when that wait is over. trio and uvloop see to
         that by themselves, asyncio only if it was asked to handle a signal.
         """
-        ours, others = socket.socketpair()
+        if not hasattr(self.loop, "add_reader"):
+            return _nothing
+        try:
+            ours, others = socket.socketpair()
+        except OSError:  # no more files: it goes without
+            return _nothing
         ours.setblocking(False)
         others.setblocking(False)
         ident = others.fileno()
+        process = os.getpid()
         before = signal.set_wakeup_fd(ident, warn_on_full_buffer=False)
         if before == -1:
             self.loop.add_reader(ours, ours.recv, 4096)
@@ -114,13 +121,19 @@ class Loop:
 
         def end() -> None:
             if before == -1:
-                self.loop.remove_reader(ours)
                 if (now := signal.set_wakeup_fd(-1)) != ident:
                     signal.set_wakeup_fd(now)
+                # In the child of a fork, what the loop watches is the parent's, too.
+                if process == os.getpid() and not self.loop.is_closed():
+                    self.loop.remove_reader(ours)
             ours.close()
             others.close()
 
         return end
+
+
+def _nothing() -> None:
+    """There is nothing to end."""
 
 
 def load_asyncio() -> None:

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -97,7 +97,6 @@ class _Exit:
         self._came_at: float | None = None
         self._before: dict[int, Any] = {}
         self._ctrl_c = False
-        self._raised: SystemExit | None = None
         self._stop_waking = None if here is None else here.wake_on_signals()
         self._insistence: Insistence | None = None
 
@@ -110,7 +109,8 @@ class _Exit:
             else:
                 self._before[number] = signal.signal(number, self._on_signal)
         if self._here is None and is_waited_for():
-            self._insistence = Insistence(self._before)
+            with suppress(OSError, RuntimeError):  # it goes without
+                self._insistence = Insistence(self._before, self._on_signal)
 
     def explains(self, error: BaseException) -> bool:
         """Whether a signal is what interrupted the block."""
@@ -120,20 +120,19 @@ class _Exit:
 
     def give_back(self) -> None:
         """Set the handlers that were there before, unless somebody has set others meanwhile."""
+        if self._insistence is not None and self._process == os.getpid():
+            self._insistence.stop()
         for number, before in self._before.items():
             if signal.getsignal(number) == self._on_signal:
                 # None: it was not set by Python, which cannot set it again.
                 signal.signal(number, signal.SIG_DFL if before is None else before)
         if self._stop_waking is not None:
             self._stop_waking()
-        if self._insistence is not None and self._process == os.getpid():
-            self._insistence.stop()
 
     def exit(self) -> NoReturn:
         """End the program with the status that tells of the signal."""
         assert self.signal is not None
-        self._raised = SystemExit(128 + self.signal)
-        raise self._raised
+        raise SystemExit(128 + self.signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         """Runs between any two instructions of the main thread, whether its loop turns or not."""
@@ -141,11 +140,9 @@ class _Exit:
         repeated = insistence is not None and insistence.takes_repetition()
         if self._came_at is not None:
             if insistence is not None and repeated:
-                if not self._was_lost(frame):
-                    insistence.heed()
-                    return
-                self.exit()
-            if time.monotonic() - self._came_at >= SAME:
+                if insistence.takes_loss() and not (is_exiting() or _has_done_its_work(frame)):
+                    self.exit()
+            elif time.monotonic() - self._came_at >= SAME:
                 signal.signal(number, signal.SIG_DFL)
                 os.kill(os.getpid(), number)
             return
@@ -170,15 +167,6 @@ class _Exit:
         else:
             self.exit()
 
-    def _was_lost(self, frame: FrameType | None) -> bool:
-        """Whether a process of multiprocessing goes on as if nothing had been raised."""
-        if self._raised is None or is_exiting() or _exit_code_is_known(frame) is not False:
-            return False
-        handled = sys.exc_info()[1]
-        while handled is not None and handled is not self._raised:
-            handled = handled.__context__
-        return handled is None
-
 
 def _has_done_its_work(frame: FrameType | None) -> bool:
     """Whether this is a process of multiprocessing whose function has returned.
@@ -186,19 +174,14 @@ def _has_done_its_work(frame: FrameType | None) -> bool:
     `with Pool()` tells its workers to end and then sends them SIGTERM. What is raised between the
     one's last statement and the exit's first would leave no time to deliver anything.
     """
-    return _exit_code_is_known(frame) is True
-
-
-def _exit_code_is_known(frame: FrameType | None) -> bool | None:
-    """Look it up in the frame in which a process of multiprocessing has its life; None: no such."""
     processes = sys.modules.get("multiprocessing.process")
     if processes is None:
-        return None
+        return False
     while frame is not None:
         if frame.f_code is processes.BaseProcess._bootstrap.__code__:
             return "exitcode" in frame.f_locals
         frame = frame.f_back
-    return None
+    return False
 
 
 def _is_ctrl_c(error: BaseException) -> bool:
