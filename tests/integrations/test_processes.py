@@ -547,9 +547,18 @@ def work(how):
         try: globals()[how]()
         finally: print("left", flush=True)
     print("not reached", flush=True)
-if __name__ == "__main__":
-    fork = multiprocessing.get_context("fork")
+fork = multiprocessing.get_context("fork")
+def run_child(target, *args):
+    child = fork.Process(target=target, args=args)
+    child.start()
+    child.join()
+    return child.exitcode
 """
+
+
+def run_with_children(source: str, *args: str) -> subprocess.CompletedProcess[str]:
+    """Run a program that also has the names above."""
+    return run_program(LOST_AND_FOUND + textwrap.dedent(source), *args)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
@@ -565,13 +574,9 @@ if __name__ == "__main__":
 )
 def test_a_child_of_multiprocessing_ends_whatever_became_of_the_signal(how: str, said: str) -> None:
     """Its parent waits for it without end. What has begun to end is not interrupted again."""
-    done = run_program(
-        LOST_AND_FOUND
-        + """
-    child = fork.Process(target=work, args=(sys.argv[1],))
-    child.start()
-    child.join()
-    print(child.exitcode)
+    done = run_with_children(
+        """
+    print(run_child(work, sys.argv[1]))
 """,
         how,
     )
@@ -581,9 +586,8 @@ def test_a_child_of_multiprocessing_ends_whatever_became_of_the_signal(how: str,
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_signal_for_a_grandchild_is_not_taken_for_the_child_s() -> None:
     """Though the one has what the other had open."""
-    done = run_program(
-        LOST_AND_FOUND
-        + """
+    done = run_with_children(
+        """
     def beget():
         with exit_on_signals():
             grandchild = fork.Process(target=wait_for_signal)
@@ -594,10 +598,7 @@ def test_a_signal_for_a_grandchild_is_not_taken_for_the_child_s() -> None:
             time.sleep(0.5)
             print(grandchild.exitcode, signal.set_wakeup_fd(-1) != -1, flush=True)
         signal.set_wakeup_fd(-1)
-    child = fork.Process(target=beget)
-    child.start()
-    child.join()
-    print(child.exitcode)
+    print(run_child(beget))
 """
     )
     assert done.stdout == "143 True\n0\n", done.stderr
@@ -606,9 +607,8 @@ def test_a_signal_for_a_grandchild_is_not_taken_for_the_child_s() -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_child_of_multiprocessing_is_left_as_it_was() -> None:
     """After the block, signals wake nobody, its thread is over, and trio does not complain."""
-    done = run_program(
-        LOST_AND_FOUND
-        + """
+    done = run_with_children(
+        """
     def visit():
         ours, others = os.pipe()
         os.set_blocking(others, False)
@@ -620,10 +620,7 @@ def test_a_child_of_multiprocessing_is_left_as_it_was() -> None:
         [thread] = threads
         thread.join()
         print("over", flush=True)
-    child = fork.Process(target=visit)
-    child.start()
-    child.join()
-    print(child.exitcode)
+    print(run_child(visit))
 """
     )
     assert (done.stdout, done.stderr) == ("True\nover\n0\n", "")
@@ -632,18 +629,14 @@ def test_a_child_of_multiprocessing_is_left_as_it_was() -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_handler_of_the_program_s_own_is_called_once() -> None:
     """One that it sets within the block: nobody insists on what it does."""
-    done = run_program(
-        LOST_AND_FOUND
-        + """
+    done = run_with_children(
+        """
     def own():
         with exit_on_signals():
             signal.signal(signal.SIGTERM, lambda number, frame: print("mine", flush=True))
             kill()
             time.sleep(0.5)
-    child = fork.Process(target=own)
-    child.start()
-    child.join()
-    print(child.exitcode)
+    print(run_child(own))
 """
     )
     assert (done.stdout, done.stderr) == ("mine\n0\n", "")
@@ -652,20 +645,15 @@ def test_a_handler_of_the_program_s_own_is_called_once() -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_block_left_when_the_signal_would_be_repeated_is_left_in_order() -> None:
     """What is sent is sent before the handler is taken back, or not at all."""
-    done = run_program(
-        LOST_AND_FOUND
-        + """
+    done = run_with_children(
+        """
     def leave(busy):
         with exit_on_signals():
             try: kill()
             finally:
                 until = time.monotonic() + busy
                 while time.monotonic() < until: pass
-    children = [fork.Process(target=leave, args=(0.098 + n / 10_000,)) for n in range(40)]
-    for child in children:
-        child.start()
-        child.join()
-    print({child.exitcode for child in children})
+    print({run_child(leave, 0.098 + n / 10_000) for n in range(40)})
 """
     )
     assert (done.stdout, done.stderr) == ("{143}\n", "")
@@ -674,9 +662,8 @@ def test_a_block_left_when_the_signal_would_be_repeated_is_left_in_order() -> No
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_child_without_threads_left_ends_all_the_same() -> None:
     """It does without."""
-    done = run_program(
-        LOST_AND_FOUND
-        + """
+    done = run_with_children(
+        """
     def no_more(self): raise RuntimeError("can't start new thread")
     def work_alone():
         threading.Thread.start = no_more
@@ -686,10 +673,7 @@ def test_a_child_without_threads_left_ends_all_the_same() -> None:
             if before: assert len(os.listdir("/proc/self/fd")) == len(before)
             kill()
             wait_for_signal()
-    child = fork.Process(target=work_alone)
-    child.start()
-    child.join()
-    print(child.exitcode)
+    print(run_child(work_alone))
 """
     )
     assert (done.stdout, done.stderr) == ("-1\n143\n", "")
