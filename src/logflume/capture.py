@@ -213,30 +213,34 @@ def level_method(level: Level, *, waits: bool) -> Any:  # noqa: C901 - see below
             if type(message) is not str:
                 message = safe_str(message)
             context = get_context()
-            extra = None
             if type(context) is not dict:
                 if is_unwanted(context, source.ordinary, no):
                     return nothing
+                frame = getframe(1)
                 context, extra = taken_apart(context)
+                record = Record(
+                    time_ns(), level, message, args, fields, self._bound, context,
+                    source.name, frame.f_code, frame.f_lasti, *_here(), extra,
+                )  # fmt: skip
+                return _submit(record, waits)
             frame = getframe(1)
             intake = _intake
             if get_ident() == intake.ident:
-                thread = intake.thread
                 task = intake.task_of(intake.loop)
                 if task is not None and type(task) is not str:
                     task = task.get_name()
                 record = Record(
                     time_ns(), level, message, args, fields, self._bound, context,
-                    source.name, frame.f_code, frame.f_lasti, thread, task, extra,
+                    source.name, frame.f_code, frame.f_lasti, intake.thread, task,
                 )  # fmt: skip
-                if extra is None and len(intake.queue) < intake.mark:
+                if len(intake.queue) < intake.mark:
                     intake.queue.append(record)
                     return nothing
                 return intake.asubmit(record) if waits else intake.submit(record)
             thread, task = _whereabouts()
             record = Record(
                 time_ns(), level, message, args, fields, self._bound, context,
-                source.name, frame.f_code, frame.f_lasti, thread, task, extra,
+                source.name, frame.f_code, frame.f_lasti, thread, task,
             )  # fmt: skip
             if waits:
                 return intake.asubmit_from_afar(record)
