@@ -6,14 +6,24 @@ The engine knows plug-ins only through these. Structural: nothing needs to be in
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from itertools import accumulate
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, overload, runtime_checkable
 
 from .record import Record
 from .stats import FlushReport
 
-__all__ = ["Controls", "Encoder", "Filter", "Intake", "Processed", "Processor", "Sink", "SinkBatch"]
+__all__ = [
+    "Controls",
+    "Encoder",
+    "Filter",
+    "Intake",
+    "LineSizes",
+    "Processed",
+    "Processor",
+    "Sink",
+    "SinkBatch",
+]
 
 Processed: TypeAlias = "Record | Sequence[Record] | None"
 """What comes out of a processor: the record, several or none in their order, or None (filtered)."""
@@ -50,6 +60,46 @@ def adopt_encoder(make: Callable[[], Encoder]) -> None:
 
 Filter: TypeAlias = Callable[[Record], bool]
 """Whether a route takes a record. Called on the loop: it must not block."""
+
+
+class LineSizes(Sequence[int]):
+    """The sizes of records that are a line each, in blocks of whole ones: found by their ends when
+    first asked for, which few do."""
+
+    __slots__ = ("_blocks", "_count", "_found")
+
+    def __init__(self, blocks: Sequence[memoryview], count: int) -> None:
+        self._blocks = blocks
+        self._count = count
+        self._found: list[int] | None = None
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int, /) -> int: ...
+
+    @overload
+    def __getitem__(self, index: slice, /) -> list[int]: ...
+
+    def __getitem__(self, index: int | slice, /) -> int | list[int]:
+        return self._all()[index]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._all())
+
+    def _all(self) -> list[int]:
+        if self._found is None:
+            self._found = self._find()
+        return self._found
+
+    def _find(self) -> list[int]:
+        whole = b"".join(self._blocks)
+        sizes = [len(line) + 1 for line in whole.split(b"\n")[:-1]]
+        if len(sizes) == self._count and sum(sizes) == len(whole):
+            return sizes
+        # Not what the encoder has promised: then they stay together.
+        return [len(whole), *[0] * (self._count - 1)]
 
 
 class SinkBatch:
@@ -127,6 +177,8 @@ class SinkBatch:
 
     def pick(self, positions: Sequence[int]) -> SinkBatch:
         """Return the batch of the records at these positions, which are in order."""
+        if not positions:  # at the end of each batch that was sent whole
+            return SinkBatch()
         records = [self.records[i] for i in positions] if self.records else ()
         encoded = [self._encoded[i] for i in positions] if self._encoded else ()
         if not self.blocks:
@@ -166,8 +218,9 @@ class Encoder(Protocol):
     """`Record -> bytes`, pure: no I/O, no waiting. Called on the loop.
 
     Encoders that are equal (`==`, with a hash to match) encode a record once for all their routes.
-    For speed, an encoder may have `encode_into(records, write) -> list[int]` as well, which calls
-    `write` with each record's bytes and returns what each call returned.
+    For speed, an encoder may have `encode_into(records, write) -> list[int] | None` as well, which
+    calls `write` with each record's bytes and returns what each call returned; or None, if each is
+    one line: it ends with a line feed, and has no other.
     """
 
     def encode(self, record: Record, /) -> bytes: ...

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logflume.files import append
-from logflume.files.append import PIECE, write_all
+from logflume.files.append import PIECE, in_pieces, write_all
 
 
 class Written:
@@ -35,25 +35,37 @@ class Written:
         return len(taken)
 
 
-def batch_of(sizes: Sequence[int], in_block: int = 7) -> tuple[list[memoryview], bytes]:
-    records = [bytes([n % 251]) * size for n, size in enumerate(sizes)]
-    blocks = [b"".join(records[at : at + in_block]) for at in range(0, len(records), in_block)]
+def blocks_of(sizes: Sequence[int]) -> tuple[list[memoryview], bytes]:
+    blocks = [bytes([n % 251]) * size for n, size in enumerate(sizes)]
     return list(map(memoryview, blocks)), b"".join(blocks)
 
 
-@given(
-    st.lists(st.integers(1, 50_000) | st.just(PIECE) | st.integers(PIECE, 3 * PIECE), max_size=20),
-    st.integers(1, 10),
-)
+SIZES = st.integers(1, 50_000) | st.just(PIECE) | st.integers(PIECE, 3 * PIECE)
+
+
+@given(st.lists(SIZES, max_size=20))
 @settings(deadline=None)
-def test_it_is_written_in_pieces_of_whole_records(sizes: list[int], in_block: int) -> None:
+def test_it_is_written_in_pieces_of_whole_blocks(sizes: list[int]) -> None:
     """None is larger than it has to be, and no two would have gone into one."""
-    blocks, data = batch_of(sizes, in_block)
+    blocks, data = blocks_of(sizes)
     with pytest.MonkeyPatch.context() as patched:
         file = Written(patched, lambda size: size)
-        assert write_all(9, blocks, sizes, len(data)) == (len(data), None)
+        assert write_all(9, blocks) == (len(data), None)
     assert b"".join(file.pieces) == data
-    lengths = [*map(len, file.pieces)]
+    assert_whole_and_few(list(map(len, file.pieces)), sizes)
+
+
+@given(st.lists(SIZES, max_size=20))
+@settings(deadline=None)
+def test_records_are_joined_to_blocks_of_a_piece_each(sizes: list[int]) -> None:
+    """Of whole records, as few as can be."""
+    records = [bytes(size) for size in sizes]
+    blocks = in_pieces(records)
+    assert b"".join(blocks) == b"".join(records)
+    assert_whole_and_few([len(block) for block in blocks if len(block)], sizes)
+
+
+def assert_whole_and_few(lengths: Sequence[int], sizes: Sequence[int]) -> None:
     ends = [*accumulate(lengths)]
     assert set(ends) <= set(accumulate(sizes))
     assert all(length <= PIECE or length in sizes for length in lengths)
@@ -66,10 +78,10 @@ def test_it_is_written_in_pieces_of_whole_records(sizes: list[int], in_block: in
 @settings(deadline=None)
 def test_what_the_system_takes_in_part_is_gone_on_with(sizes: list[int], most: int) -> None:
     """Each write goes on where the one before has ended, up to the end of its piece."""
-    blocks, data = batch_of(sizes)
+    blocks, data = blocks_of(sizes)
     with pytest.MonkeyPatch.context() as patched:
         file = Written(patched, lambda size: min(size, most))
-        assert write_all(9, blocks, sizes, len(data)) == (len(data), None)
+        assert write_all(9, blocks) == (len(data), None)
     assert b"".join(file.pieces) == data
 
 
@@ -79,29 +91,29 @@ def test_where_a_piece_takes_long_the_rest_is_written_at_once(
 ) -> None:
     """Each call costs a turn, and a busy program gives few of them."""
     sizes = [1_000] * 500
-    blocks, data = batch_of(sizes)
+    blocks, data = blocks_of(sizes)
     file = Written(monkeypatch, lambda size: min(size, most))
     file.seconds = 1.0
-    assert write_all(9, blocks, sizes, len(data)) == (len(data), None)
+    assert write_all(9, blocks) == (len(data), None)
     assert b"".join(file.pieces) == data
     if most > len(data):
-        assert [*map(len, file.pieces)] == [65_000, 435_000]
+        assert [*map(len, file.pieces)] == [98_000, 402_000]
 
 
 @pytest.mark.skipif(not hasattr(os, "writev"), reason="no such call here")
 def test_more_blocks_than_the_system_takes_in_one_call(tmp_path: Path) -> None:
     """One record each, and many of them."""
     sizes = [3] * 5_000
-    blocks, data = batch_of(sizes, in_block=1)
+    blocks, data = blocks_of(sizes)
     with (tmp_path / "file").open("wb") as file:
-        assert write_all(file.fileno(), blocks, sizes, len(data)) == (len(data), None)
+        assert write_all(file.fileno(), blocks) == (len(data), None)
     assert (tmp_path / "file").read_bytes() == data
 
 
 def test_an_error_says_how_much_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also of the pieces before."""
-    sizes = [40_000] * 4
-    blocks, data = batch_of(sizes)
+    sizes = [80_000] * 4
+    blocks, _ = blocks_of(sizes)
 
     def full(size: int) -> int:
         if len(file.pieces) == 2:
@@ -109,6 +121,6 @@ def test_an_error_says_how_much_was_written(monkeypatch: pytest.MonkeyPatch) -> 
         return size
 
     file = Written(monkeypatch, full)
-    done, error = write_all(9, blocks, sizes, len(data))
-    assert done == 80_000
+    done, error = write_all(9, blocks)
+    assert done == 160_000
     assert str(error) == "full"

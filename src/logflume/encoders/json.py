@@ -92,8 +92,11 @@ class Json(Configured):
         self.encode_into((record,), line.append)
         return line[0]
 
-    def encode_into(self, records: Sequence[Record], write: Callable[[bytes], Any], /) -> list[Any]:
-        """Write the lines of many records, one call each, and return what the calls returned.
+    def encode_into(
+        self, records: Sequence[Record], write: Callable[[bytes], Any], /
+    ) -> list[Any] | None:
+        """Write the lines of many records, one call each. With `pretty`, when a record is no line,
+        it returns what the calls returned.
 
         What belongs to a call site (logger, file, line, template, thread, ...) is encoded once
         and kept. It comes last, as a fragment under the key "level" that holds the level's value
@@ -102,13 +105,12 @@ class Json(Configured):
         message without one, by the address of its instruction, and then checked.
         """
         if not self._as_is:
-            return [write(self._encode_with_options(record)) for record in records]
+            written = [write(self._encode_with_options(record)) for record in records]
+            return written if self._options & orjson.OPT_INDENT_2 else None
         if self._process != process_id():
             self._forget_tails()
             self._millisecond = _NEVER  # a fork may have come between it and its prefix
             self._process = process_id()
-        written: list[Any] = []
-        append = written.append
         tail_of = self._tails.get
         millisecond, prefix = self._millisecond, self._prefix
         microseconds = _MICROSECONDS
@@ -116,6 +118,8 @@ class Json(Configured):
         # Filled anew for each record: cheaper than a new dict. The order is that of the keys.
         in_no_task: dict[str, Any] = dict.fromkeys(("timestamp", "message", "fields", "level"))
         in_task: dict[str, Any] = dict.fromkeys(("timestamp", "message", "fields", "task", "level"))
+        own = in_no_task
+        task: Any = None
         for r in records:
             past = r.time_ns - millisecond
             if not 0 <= past < _MILLISECOND:
@@ -157,16 +161,16 @@ class Json(Configured):
                     rest = self._tail_of(r, message is not template)[5]
             else:
                 rest = self._tail_of(r, message is not template)[5]
-            if r.task is not None:
-                own = in_task
-                own["task"] = r.task
-            else:
-                own = in_no_task
+            if r.task is not task:
+                task = r.task
+                own = in_no_task if task is None else in_task
+                in_task["task"] = task
             own["timestamp"] = prefix + microseconds[past // 1000]
             own["message"] = message
             own["fields"] = fields
             own["level"] = rest
             if r.extra is not None:
+                task = _MISSING  # what is made here is for this record only
                 if r.extra.exception is not None:
                     own = {"exception": r.extra.exception.to_dict(), **own}
                 if r.extra.span is not None:
@@ -178,8 +182,8 @@ class Json(Configured):
                     line = shielded(line)
             except TypeError:
                 line = dumps(own, LINE)
-            append(write(line))
-        return written
+            write(line)
+        return None
 
     def _enter_millisecond(self, record: Record) -> tuple[int, str]:
         self._millisecond = record.time_ns // _MILLISECOND * _MILLISECOND

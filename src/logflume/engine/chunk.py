@@ -14,11 +14,16 @@ from itertools import accumulate
 from typing import Any
 
 from ..errors import ConfigurationError
-from ..protocols import Encoder
+from ..protocols import Encoder, LineSizes
 from ..record import Record
 from .ledger import describe
 
 __all__ = ["Chunk", "Encoded", "Scratch", "encoder_of"]
+
+PART = 128
+PART_BYTES = 65_536
+"""About the most records and bytes that are encoded in one go, and stay together: on their way to
+a file, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +56,24 @@ def encoder_of(given: object) -> Encoder | None:
 class Encoded:
     """The bytes of records, one behind the other: `sizes[i]` bytes for the i-th.
 
-    `broken` holds the positions of those at which the encoder failed, the last time with
-    `failure`: they have no bytes.
+    `parts` says of how many records and bytes each part of them is, in order. `broken` holds the
+    positions of those records at which the encoder failed, the last time with `failure`: they have
+    no bytes.
     """
 
-    __slots__ = ("block", "broken", "failure", "sizes")
+    __slots__ = ("block", "broken", "failure", "parts", "sizes")
 
     def __init__(
         self,
         block: memoryview,
-        sizes: list[int],
+        parts: Sequence[tuple[int, int]],
+        sizes: Sequence[int] | None = None,
         broken: frozenset[int] = frozenset(),
         failure: str | None = None,
     ) -> None:
         self.block = block
-        self.sizes = sizes
+        self.parts = parts
+        self.sizes = LineSizes((block,), sum([n for n, _ in parts])) if sizes is None else sizes
         self.broken = broken
         self.failure = failure
 
@@ -74,7 +82,8 @@ class Encoded:
         lines = self.lines()
         block = memoryview(b"".join([lines[i] for i in positions]))
         broken = frozenset(at for at, i in enumerate(positions) if i in self.broken)
-        return Encoded(block, [self.sizes[i] for i in positions], broken, self.failure)
+        sizes = [len(lines[i]) for i in positions]
+        return Encoded(block, _parts(sizes), sizes, broken, self.failure)
 
     def lines(self) -> list[bytes]:
         """Return the bytes of each record for itself."""
@@ -89,25 +98,63 @@ class Scratch:
     """The memory that chunks are encoded into: one part for each encoder in use."""
 
     def __init__(self) -> None:
-        self._parts: dict[Encoder, io.BytesIO] = {}
+        self._memories: dict[Encoder, _Memory] = {}
 
     def encode(self, encoder: Encoder, records: Sequence[Record]) -> Encoded:
         """Encode records; what comes back is valid until the same encoder is used again."""
-        memory = self._parts.get(encoder)
+        memory = self._memories.get(encoder)
         if memory is None:
-            memory = self._parts[encoder] = io.BytesIO()
-        memory.seek(0)
+            memory = self._memories[encoder] = _Memory()
         encode_into = _fast_way_of(encoder)
         if encode_into is not None:
             try:
-                sizes = encode_into(records, memory.write)
-                # An encoder that miscounts would mix up lines: then one by one, as below.
-                if len(sizes) == len(records) and sum(sizes) == memory.tell():
-                    return Encoded(_view(memory), sizes)
+                encoded = memory.fill(encode_into, records)
+                if encoded is not None:
+                    return encoded
             except Exception:
                 pass  # find out below which record it was, and go on with the others
-            memory.seek(0)
-        sizes = []
+        return memory.fill_one_by_one(encoder, records)
+
+
+class _Memory:
+    """Memory that is used again and again, by one encoder."""
+
+    def __init__(self) -> None:
+        self._bytes = io.BytesIO()
+        self._part = PART
+
+    def fill(
+        self,
+        encode_into: Callable[[Sequence[Record], Callable[[bytes], int]], list[int] | None],
+        records: Sequence[Record],
+    ) -> Encoded | None:
+        """Encode records a part at a time; None if the encoder miscounts, and would mix them up."""
+        memory = self._bytes
+        memory.seek(0)
+        parts: list[tuple[int, int]] = []
+        sizes: list[int] = []
+        start = began = 0
+        while start < len(records):
+            part = records[start : start + self._part]
+            its_sizes = encode_into(part, memory.write)
+            end = memory.tell()
+            nbytes = end - began
+            if its_sizes is not None:
+                if len(its_sizes) != len(part) or sum(its_sizes) != nbytes:
+                    return None
+                sizes += its_sizes
+            parts.append((len(part), nbytes))
+            start, began = start + len(part), end
+            self._part = min(PART, max(1, len(part) * PART_BYTES // max(1, nbytes)))
+        if sizes and len(sizes) != len(records):
+            return None
+        return Encoded(_view(memory), parts, sizes or None)
+
+    def fill_one_by_one(self, encoder: Encoder, records: Sequence[Record]) -> Encoded:
+        """Encode records of which some may be broken."""
+        memory = self._bytes
+        memory.seek(0)
+        sizes: list[int] = []
         broken: set[int] = set()
         failure = None
         for position, record in enumerate(records):
@@ -117,7 +164,20 @@ class Scratch:
                 sizes.append(0)
                 broken.add(position)
                 failure = describe(error)
-        return Encoded(_view(memory), sizes, frozenset(broken), failure)
+        return Encoded(_view(memory), _parts(sizes), sizes, frozenset(broken), failure)
+
+
+def _parts(sizes: Sequence[int]) -> list[tuple[int, int]]:
+    """Return how many records and bytes go together, given the sizes of all."""
+    parts: list[tuple[int, int]] = []
+    count = nbytes = 0
+    for size in sizes:
+        if count and (count == PART or nbytes + size > PART_BYTES):
+            parts.append((count, nbytes))
+            count = nbytes = 0
+        count += 1
+        nbytes += size
+    return [*parts, (count, nbytes)] if count else parts
 
 
 def _fast_way_of(encoder: Encoder) -> Any:

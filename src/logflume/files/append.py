@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
 
-__all__ = ["cut_out", "whole_records", "write_all"]
+__all__ = ["cut_out", "in_pieces", "whole_records", "write_all"]
 
-PIECE = 65_536
-"""Bytes that are written at a time. For more, Linux takes larger units of memory into its page
-cache (ext4's large folios), which a virtual machine may first have to get from its host: measured
-on one, 42 MB took 8 to 12 ms in pieces of 64 or 96 KiB, 50 to 150 ms in pieces of 128 KiB up."""
+PIECE = 98_304
+"""Bytes that are written at a time, of blocks that are as small: for 128 KiB up, Linux takes larger
+units of memory into its page cache, see `engine.buffer`."""
 
 SLOW = 0.002
 """Seconds for one piece from which on the rest is written at once: if the disk is slow, or busy
@@ -22,17 +19,16 @@ threads give this one a turn only after each piece."""
 _MOST_BLOCKS = 1_024  # IOV_MAX of Linux and macOS
 
 
-def write_all(
-    fd: int, blocks: Sequence[memoryview], sizes: Sequence[int], nbytes: int
-) -> tuple[int, OSError | None]:
+def write_all(fd: int, blocks: Sequence[memoryview]) -> tuple[int, OSError | None]:
     """Write blocks until all is written or the system refuses: how many bytes, and why.
 
-    In pieces of whole records, whose `sizes` are given: a process that is killed between two
-    pieces leaves no part of one.
+    In pieces of whole blocks, and so of whole records: a process that is killed between two pieces
+    leaves no part of one.
     """
+    nbytes = sum(map(len, blocks))
     done = 0
     try:
-        for end in _ends_of_pieces(sizes):
+        for end in _ends_of_pieces(blocks):
             stop = end
             began = time.perf_counter()
             while done < stop:
@@ -44,12 +40,27 @@ def write_all(
     return nbytes, None
 
 
-def _ends_of_pieces(sizes: Sequence[int]) -> Iterator[int]:
-    ends = list(accumulate(sizes, initial=0))
-    last = 0
-    while last < len(ends) - 1:
-        last = max(bisect_right(ends, ends[last] + PIECE, lo=last) - 1, last + 1)
-        yield ends[last]
+def _ends_of_pieces(blocks: Sequence[memoryview]) -> Iterator[int]:
+    begun = end = 0
+    for block in blocks:
+        if end > begun and end + len(block) > begun + PIECE:
+            yield end
+            begun = end
+        end += len(block)
+    if end > begun:
+        yield end
+
+
+def in_pieces(encoded: Sequence[bytes]) -> list[memoryview]:
+    """Return encoded records as blocks to be written one at a time."""
+    blocks: list[memoryview] = []
+    start = nbytes = 0
+    for at, record in enumerate(encoded):
+        if at > start and nbytes + len(record) > PIECE:
+            blocks.append(memoryview(b"".join(encoded[start:at])))
+            start, nbytes = at, 0
+        nbytes += len(record)
+    return [*blocks, memoryview(b"".join(encoded[start:]))]
 
 
 def _write_some(fd: int, blocks: list[memoryview]) -> int:

@@ -109,7 +109,8 @@ class Output:
     ) -> tuple[int, OSError | None]:
         """Append records, rotating where that is due: how many were written, and what stopped it.
 
-        `sizes` are the records' lengths in the blocks. No record is ever torn, in no file.
+        `sizes` are the records' lengths in the blocks, each of whole ones. No record is ever torn,
+        in no file.
         """
         done = 0
         try:
@@ -117,16 +118,16 @@ class Output:
                 self._find()
                 self._mend_tail(blocks)
                 if self._terms.rotation is None or not self._regular:
-                    return self._append(blocks, sizes, nbytes)
+                    return self._append(blocks, sizes)
                 if self._is_due():
                     self._rotate()
                 if self._max_bytes is None or self._size + nbytes <= self._max_bytes:
-                    return self._append(blocks, sizes, nbytes)
+                    return self._append(blocks, sizes)
                 ends = list(accumulate(sizes, initial=0))
                 while done < len(sizes):
                     stop = self._most_that_fit(ends, done)
                     part = cut_out(blocks, ends[done], ends[stop])
-                    count, error = self._append(part, sizes[done:stop], ends[stop] - ends[done])
+                    count, error = self._append(part, sizes[done:stop])
                     done += count
                     if error is not None:
                         return done, error
@@ -269,9 +270,9 @@ class Output:
         self._checked = self._size
 
     def _append(
-        self, blocks: Sequence[memoryview], sizes: Sequence[int], nbytes: int
+        self, blocks: Sequence[memoryview], sizes: Sequence[int]
     ) -> tuple[int, OSError | None]:
-        taken, error = write_all(self._fd, blocks, sizes, nbytes)
+        taken, error = write_all(self._fd, blocks)
         whole = taken
         count = len(sizes)
         if error is not None:

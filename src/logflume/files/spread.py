@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..record import Record
+from .append import in_pieces
 from .naming import Family
 from .output import Output, Terms
 from .paths import PathTemplate
@@ -79,21 +80,20 @@ class Spread:
         encoded: Sequence[bytes],
         written: Written,
     ) -> None:
-        sizes = [len(encoded[position]) for position in positions]
-        block = b"".join([encoded[position] for position in positions])
+        lines = [encoded[position] for position in positions]
         count = 0
         error: OSError | None
         while True:
-            done = 0
+            left = lines[count:]
+            sizes = [*map(len, left)]
             try:
                 output = self._output_for(values)
-                done, error = output.write([memoryview(block)], sizes[count:], len(block))
+                done, error = output.write(in_pieces(left), sizes, sum(sizes))
+                count += done
             except OSError as problem:
                 error = problem
-            count += done
             if error is None or error.errno not in _TOO_MANY or len(self._open) < 2:
                 break
-            block = block[sum(sizes[count - done : count]) :]
             self._close_oldest(len(self._open) // 2)
         written.done.update(positions[:count])
         if error is None:

@@ -105,7 +105,7 @@ def _mend(path: Path, fd: int, reader: int, mode: int, alone: bool) -> int:
     if line is not None and _is_torn(line) and _move_aside(path, line, mode):
         os.ftruncate(fd, size - len(line))
         return size - len(line)
-    _, error = write_all(fd, [memoryview(b"\n")], [1], 1)
+    _, error = write_all(fd, [memoryview(b"\n")])
     if error is not None:
         raise error
     return size + 1
@@ -156,8 +156,7 @@ def _move_aside(path: Path, line: bytes, mode: int) -> bool:
     except OSError:
         return False
     try:
-        size = len(line) + 1
-        _, error = write_all(aside, [memoryview(line + b"\n")], [size], size)
+        _, error = write_all(aside, [memoryview(line + b"\n")])
     finally:
         os.close(aside)
     return error is None

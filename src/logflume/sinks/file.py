@@ -66,7 +66,7 @@ class File:
 
     Parent folders are created, and the file is opened, when the pipeline starts. Each batch is
     written in the sink's own thread (through aiofiles on asyncio and uvloop), as many whole records
-    at a time as go into 64 KiB, and then nothing of it is buffered in the process: a process that
+    at a time as go into 96 KiB, and then nothing of it is buffered in the process: a process that
     is killed loses nothing that was delivered. A write that the system refuses (a full disk, say)
     is taken back to the last whole line and tried again, as the route's `retry` says. Callers that
     can wait do so while the disk is slow. A file that is moved away or cut by others, as logrotate
