@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 __all__ = ["cut_out", "in_pieces", "whole_records", "write_all"]
 
@@ -25,30 +25,33 @@ def write_all(fd: int, blocks: Sequence[memoryview]) -> tuple[int, OSError | Non
     In pieces of whole blocks, and so of whole records: a process that is killed between two pieces
     leaves no part of one.
     """
-    nbytes = sum(map(len, blocks))
-    done = 0
+    done = start = 0
     try:
-        for end in _ends_of_pieces(blocks):
-            stop = end
+        while start < len(blocks):
+            stop = _end_of_piece(blocks, start)
+            piece = blocks[start:stop]
+            size, taken = sum(map(len, piece)), 0
             began = time.perf_counter()
-            while done < stop:
-                done += _write_some(fd, cut_out(blocks, done, stop))
-                if time.perf_counter() - began > SLOW:
-                    stop = nbytes
+            while taken < size:
+                count = _write_some(fd, cut_out(piece, taken, size) if taken else piece)
+                taken += count
+                done += count
+                if stop < len(blocks) and time.perf_counter() - began > SLOW:
+                    stop = len(blocks)
+                    piece = blocks[start:]
+                    size = sum(map(len, piece))
+            start = stop
     except OSError as error:
         return done, error
-    return nbytes, None
+    return done, None
 
 
-def _ends_of_pieces(blocks: Sequence[memoryview]) -> Iterator[int]:
-    begun = end = 0
-    for block in blocks:
-        if end > begun and end + len(block) > begun + PIECE:
-            yield end
-            begun = end
-        end += len(block)
-    if end > begun:
-        yield end
+def _end_of_piece(blocks: Sequence[memoryview], start: int) -> int:
+    stop, size = start + 1, len(blocks[start])
+    while stop < len(blocks) and size + len(blocks[stop]) <= PIECE:
+        size += len(blocks[stop])
+        stop += 1
+    return stop
 
 
 def in_pieces(encoded: Sequence[bytes]) -> list[memoryview]:
@@ -63,7 +66,7 @@ def in_pieces(encoded: Sequence[bytes]) -> list[memoryview]:
     return [*blocks, memoryview(b"".join(encoded[start:]))]
 
 
-def _write_some(fd: int, blocks: list[memoryview]) -> int:
+def _write_some(fd: int, blocks: Sequence[memoryview]) -> int:
     if hasattr(os, "writev") and len(blocks) > 1:
         return os.writev(fd, blocks[:_MOST_BLOCKS])
     return os.write(fd, blocks[0])
