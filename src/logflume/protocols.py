@@ -219,8 +219,8 @@ class Encoder(Protocol):
 
     Encoders that are equal (`==`, with a hash to match) encode a record once for all their routes.
     For speed, an encoder may have `encode_into(records, write) -> list[int] | None` as well, which
-    calls `write` with each record's bytes and returns what each call returned; or None, if each is
-    one line: it ends with a line feed, and has no other.
+    calls `write` with each record's bytes and returns what each call returned. Or None, if each is
+    one line: it ends with a line feed, and has no other; then `write` may be given several at once.
     """
 
     def encode(self, record: Record, /) -> bytes: ...

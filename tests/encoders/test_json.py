@@ -13,10 +13,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from logflume import ExceptionInfo, Frame, Level, Record
 from logflume.encoders import Console, Ecs, Json
 from logflume.escape import UNSAFE
+from logflume.record import Extra
 from tests.intake import WHEN_NS, record_of
 
 
@@ -76,6 +79,33 @@ def test_many_records_are_encoded_as_one_by_one() -> None:
     assert lines == expected + expected[::-1]
     for record, line in zip(variants, expected, strict=True):
         assert json.loads(line) == record.to_dict()
+
+
+ANY_RECORD = st.builds(
+    lambda given, message, task, bound, logged, extra: msgspec.structs.replace(
+        record_of(message, **given), task=task, bound=bound, merged=logged, extra=extra
+    ),
+    st.dictionaries(
+        st.sampled_from(["a", "b", "\ud800"]),
+        st.none() | st.integers() | st.integers(2**62, 2**66) | st.floats() | st.text()
+        | st.just("\udfff") | st.binary() | st.datetimes() | st.decimals() | st.uuids()
+        | st.timedeltas() | st.lists(st.integers() | st.dates(), max_size=2)
+        | st.dictionaries(st.text() | st.integers(), st.just(b"x") | st.floats(), max_size=2),
+    ),
+    st.sampled_from(["plain", "{a} and {b}", "\ud800 {a}"]),
+    st.sampled_from([None, "task", "\ud800"]),
+    st.sampled_from([{}, {"service": "api"}, {"since": datetime.date(2026, 1, 2)}]),
+    st.sampled_from([None, None, {"made": {1, 2}}, {"made": 1.5e300}]),
+    st.sampled_from([None, Extra(), Extra(span=(1, 2)), Extra(ExceptionInfo("E", "\ud800"))]),
+)  # fmt: skip
+
+
+@given(st.lists(ANY_RECORD, min_size=1, max_size=12))
+def test_a_line_is_the_same_in_any_company(records: list[Record]) -> None:
+    """Whatever those before and behind it hold."""
+    written: list[bytes] = []
+    assert Json().encode_into(records, written.append) is None
+    assert b"".join(written) == b"".join([Json().encode(record) for record in records])
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,10 @@ _UNSAFE = re.compile(
 # The bytes that they begin with: looking for these is a tenth of the regular expression's time.
 _SUSPECTS = b"\xc2\xd8\xe1\xe2\xef\xf3"
 
+_TIMES = (datetime.date, datetime.time)  # a datetime is a date, too
+_BYTES = (bytes, bytearray)
+_SETS = (set, frozenset)
+
 
 def dumps(value: Any, options: int = COMPACT, form: Callable[[Any], Any] | None = None) -> bytes:
     """Return a value as JSON, whatever it is; `form` is `plain` or what goes before it."""
@@ -83,16 +87,16 @@ def _bounded(value: Any) -> Any:
 
 def plain(value: Any) -> Any:
     """Give a form to values that JSON has no type for."""
-    if isinstance(value, bytes | bytearray):
-        return value.decode("utf-8", "backslashreplace")
-    if isinstance(value, datetime.date | datetime.time):  # a datetime is a date, too
+    if isinstance(value, _TIMES):
         try:
             return value.isoformat()
         except Exception:
             return valid(safe_str(value))
+    if isinstance(value, _BYTES):
+        return value.decode("utf-8", "backslashreplace")
     if isinstance(value, datetime.timedelta):
         return value.total_seconds()
-    if isinstance(value, set | frozenset):
+    if isinstance(value, _SETS):
         return list(value)
     return valid(safe_str(value))
 
