@@ -96,19 +96,17 @@ class JsonLines:
             self._process = process_id()
         seen: list[dict[str, Any]] = []
         lines = self._lines_of(records, seen)
-        seen += [r.call_fields for r in records]
         text = _encode_run(lines) if _is_plain(seen) else _encode_mixed(lines)
         return text if text.isascii() else shielded(text)
 
     def _lines_of(self, records: Sequence[Record], seen: list[dict[str, Any]]) -> list[Any]:
-        """Return what is written of each record, and add to `seen` what else than call fields it
-        has values from: no matter how often, but hardly ever more than once per record.
+        """Return what is written of each record, and add to `seen` what it has values from.
 
         A tail is looked up by its template (whose hash is cached) or, for a message without one,
         by the address of its instruction, and then checked.
         """
         lines: list[Any] = []
-        append = lines.append
+        append, see = lines.append, seen.append
         tail_of = self._tails.get
         millisecond, prefix = self._millisecond, self._prefix
         microseconds = _MICROSECONDS
@@ -121,18 +119,19 @@ class JsonLines:
             fields = r.merged
             if fields is None:
                 fields = r.call_fields
+                see(fields)
                 if r.bound is not bound:
                     bound = r.bound
-                    seen.append(bound)
+                    see(bound)
                 if bound:
                     fields = bound | fields
                 if r.context is not context:
                     context = r.context
-                    seen.append(context)
+                    see(context)
                 if context:
                     fields = context | fields
             else:
-                seen.append(fields)
+                see(fields)
             template = r.template
             message = r.rendered
             if message is None:
