@@ -205,9 +205,11 @@ def level_method(level: Level, *, waits: bool) -> Any:  # noqa: C901 - see below
             return nothing
         try:
             for value in fields.values():
-                if type(value) not in SCALARS:
-                    fields = snapshot_fields(fields)
-                    break
+                kind = type(value)
+                if kind is str or kind is int or kind in SCALARS:
+                    continue
+                fields = snapshot_fields(fields)
+                break
             if args:
                 args = snapshot_args(args)
             if type(message) is not str:
