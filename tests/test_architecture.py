@@ -39,6 +39,7 @@ L0 = {
     "key",
     "level",
     "mask",
+    "pattern",
     "prose",
     "protocols",
     "record",

@@ -11,6 +11,8 @@ import re
 from base64 import b64decode
 from collections.abc import Iterable, Iterator
 
+from .pattern import lazy_pattern
+
 __all__ = ["NEEDLES", "SHORTEST", "STEMS", "Finder", "Names", "Span", "find_cards", "words_of"]
 
 Span = tuple[int, int]
@@ -129,18 +131,18 @@ def _snake(piece: str) -> str:
 
 # A name and what parts it from its value: `password=`, `"api-key": `, `Cookie: `, `token =>`.
 _LETTER = r"A-Za-z0-9_\-\x80-\U0010ffff"
-_PAIR = re.compile(
+_PAIR = lazy_pattern(
     rf"(?<![{_LETTER}])((?:(?i:api|access|private|secret|session)[ ](?![ :=]))?[{_LETTER}]++)"
     r"(?:\\{0,8}[\"'])?[ \t]{0,8}+(?:=[=>]?|:=|:(?!:|//))\s{0,8}+"
 )
 # `--password hunter2`, also as a list shows it: `'--password', 'hunter2'`.
-_OPTION = re.compile(
+_OPTION = lazy_pattern(
     r"(?<![A-Za-z0-9_-])--([A-Za-z][A-Za-z0-9_-]*+)(?:[ \t]{1,8}+(?!-)|[\"'],[ ]?(?=[\"'][^-]))"
 )
 
 # What a URL has in its query, within another's: RFC 3986, section 2.1.
-_ENCODED = re.compile(r"(?i)%(?:3F|26)([A-Z0-9_.\-]{1,128}+)%3D((?:[^\s%&\"'<>#]++|%(?!26))++)")
-_ELEMENT = re.compile(
+_ENCODED = lazy_pattern(r"(?i)%(?:3F|26)([A-Z0-9_.\-]{1,128}+)%3D((?:[^\s%&\"'<>#]++|%(?!26))++)")
+_ELEMENT = lazy_pattern(
     r"<(?:[A-Za-z][\w.-]{0,64}+:)?([A-Za-z][\w.-]{0,64}+)(?:\s[^<>]{0,256}+)?>([^<]++)(?=</)"
 )
 
@@ -148,7 +150,7 @@ _ELEMENT = re.compile(
 _SCHEME = (
     r"(?:(?i:basic|bearer|digest|token|apikey|negotiate|ntlm|aws4-hmac-sha256)[ \t]+(?=[^\s,;]))?"
 )
-_VALUE = re.compile(
+_VALUE = lazy_pattern(
     r"\\+\"([^\"\\]*+)|\\+'([^'\\]*+)"  # in JSON within JSON
     r"|[bBuUrR]{0,2}(?:\"" + _SCHEME + r"((?:[^\"\\]|\\.)*+)|'" + _SCHEME + r"((?:[^'\\]|\\.)*+))"
     rf"|{_SCHEME}((?:[^\s\"'<>,;&)\]}}\\]"
@@ -156,7 +158,7 @@ _VALUE = re.compile(
     rf"|[,;)\]}}](?![\s\"',;&)\]}}]|\Z|[{_LETTER}.]{{1,64}}[\"']?[ ]?[=:]))++)",
     re.DOTALL,
 )
-_LINE = re.compile(_SCHEME + r"((?:[^\r\n\"'\\]|(?<==)\"[^\"\r\n\\]*+\")++)")
+_LINE = lazy_pattern(_SCHEME + r"((?:[^\r\n\"'\\]|(?<==)\"[^\"\r\n\\]*+\")++)")
 _LINE_NAMES = ("cookie", "authorization")
 # Said in the place of a value: that there is none, or what it is like.
 _NO_VALUE = """
@@ -164,13 +166,13 @@ _NO_VALUE = """
     expired failed revoked
 """
 _NOTHING = frozenset(_NO_VALUE.split())
-_NO_TEXT = re.compile(r"([^\w\s])\1*+|[^\w\s]{2,3}")
-_BRACKET = re.compile(r"[\[\](){}]")
+_NO_TEXT = lazy_pattern(r"([^\w\s])\1*+|[^\w\s]{2,3}")
+_BRACKET = lazy_pattern(r"[\[\](){}]")
 _CLOSES = {"[": "]", "{": "}", "(": ")"}
 
 # RFC 3986, section 3.2.1. Passwords that should have been escaped but were not may hold all but
 # blanks and quotes; digits behind the colon are a port if nothing but a path can follow.
-_URL = re.compile(
+_URL = lazy_pattern(
     r"(?<![A-Za-z0-9+.\-])([A-Za-z][A-Za-z0-9+.\-]{0,30}+)://"
     r"([^\s/?#@:\"'<>\[\]]{0,256}+)"
     r"(?::(?![0-9]{1,5}(?:[/?#\s]|\Z))((?:[^\s\"'<>:]|:(?!//)){0,4096}?))?"
@@ -179,12 +181,12 @@ _URL = re.compile(
 _LONE_TOKEN = 20
 _MARKED = (("%3", _ENCODED), ("</", _ELEMENT))
 
-_BEARER = re.compile(
+_BEARER = lazy_pattern(
     r"(?ai)(?<![A-Za-z0-9_])bearer[ \t]{1,8}+"
     r"(?!(?:token|tokens|auth|authentication|authorization|scheme|error|realm|instruments?)\b)"
     r"((?=[A-Za-z]{0,64}[0-9._~+/=-]|[A-Za-z]{6})[A-Za-z0-9._~+/-]{3,}+=*)"
 )
-_BASIC = re.compile(r"(?ai)(?<![A-Za-z0-9_])basic[ \t]{1,8}+([A-Za-z0-9+/_-]{4,}+={0,2})")
+_BASIC = lazy_pattern(r"(?ai)(?<![A-Za-z0-9_])basic[ \t]{1,8}+([A-Za-z0-9+/_-]{4,}+={0,2})")
 
 SHORTEST = 13
 """No card and no key of a known shape is shorter."""
@@ -230,21 +232,21 @@ NEEDLES = {
 """What keys of known shapes have in them, by a character that must be there, too."""
 
 
-_SHAPE = re.compile("(?<![A-Za-z0-9])(?:" + "|".join(_SHAPES) + ")")
-_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]++@(?=[\w-]{1,63}\.)[\w-]++(?:\.[\w-]++)+")
+_SHAPE = lazy_pattern("(?<![A-Za-z0-9])(?:" + "|".join(_SHAPES) + ")")
+_EMAIL = lazy_pattern(r"(?<![\w.+-])[\w.+-]++@(?=[\w-]{1,63}\.)[\w-]++(?:\.[\w-]++)+")
 
 # A group's first four digits say whose card it is (ISO/IEC 7812); groups of any length follow. What
 # comes before is looked at after the first digit: most positions are passed over faster so.
-_CARD = re.compile(
+_CARD = lazy_pattern(
     r"[2-68](?<![0-9][0-9])(?<![0-9]\.[0-9])(?=([0-9]{3}(?:[ -]?[0-9]){9,15})(?![0-9]))"
 )
 # UUIDs and digests: of these, one in ten thousand has a card's number in it by chance.
-_ID = re.compile(
+_ID = lazy_pattern(
     r"(?i)(?<![0-9A-Z])(?:[0-9A-F]{8}-(?:[0-9A-F]{4}-){3}[0-9A-F]{12}"
     r"|(?:[0-9A-F]{8}){3,5}|[0-9A-F]{64})(?![0-9A-Z])"
 )
-_CARD_END = re.compile(r"[ -]?[0-9]+\Z")
-_ISSUER = re.compile(
+_CARD_END = lazy_pattern(r"[ -]?[0-9]+\Z")
+_ISSUER = lazy_pattern(
     r"4(?:[0-9]{12}|[0-9]{15}|[0-9]{18})"  # Visa
     r"|(?:5[1-5][0-9]{2}|222[1-9]|22[3-9][0-9]|2[3-6][0-9]{2}|27[01][0-9]|2720)[0-9]{12}"
     r"|3[47][0-9]{13}"  # American Express

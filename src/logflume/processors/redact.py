@@ -21,6 +21,8 @@ from ..template import pieces, render
 
 __all__ = ["Redact"]
 
+REPLACEMENT = "[redacted]"
+
 _MOST_SHARED = 256
 _CONTAINERS = frozenset({dict, list, tuple})
 _AS_IT_IS = (
@@ -69,7 +71,7 @@ class Redact:
         names: Iterable[str] = (),
         keep: Iterable[str] = (),
         patterns: Iterable[str | re.Pattern[str]] = (),
-        replacement: str = "[redacted]",
+        replacement: str = REPLACEMENT,
         hash_key: bytes | None = None,
         cards: bool = True,
         emails: bool = False,
@@ -422,6 +424,8 @@ def _mask(
         raise ConfigurationError.of("replacement", replacement, "text")
     mask = Mask(is_secret_name, find, replacement, hash_key, thorough=thorough)
     mark = mask.hide("x")
+    if mark == REPLACEMENT:  # it is known to look like none
+        return mask
     is_secret = Finder(Names(), cards=True, emails=True)(mark)
     for text in (mark, f"token={mark} x", f'"token": "{mark}"', f"ftp://u:{mark}@h"):
         if is_secret or mask.text(text) != text:
