@@ -133,3 +133,40 @@ def test_a_bare_record_still_says_where_it_must_not_go() -> None:
     assert bare.origins == {"file"}
     assert bare.span_id == "0000000000000002"
     assert bare.exception is None
+
+
+@pytest.mark.parametrize(
+    ("part", "given", "told"),
+    [
+        ("fields", [("a", 1)], "fields must be dict, not list"),
+        ("message", b"m", "message must be str, not bytes"),
+        ("template", b"m", "template must be str, not bytes"),
+        ("args", [1], "args must be tuple, not list"),
+        ("bound", None, "bound must be dict, not NoneType"),
+        ("task", 1, "task must be str, not int"),
+        ("exception", ValueError(), "exception must be ExceptionInfo, not ValueError"),
+    ],
+)
+def test_a_part_of_another_type_is_refused_where_it_is_given(
+    part: str, given: Any, told: str
+) -> None:
+    """Not by an encoder, from which nothing leads to the processor that gave it."""
+    with pytest.raises(TypeError, match=told):
+        record_of("m").replace(**{part: given})
+
+
+def test_a_record_may_be_taken_out_of_its_task() -> None:
+    """None is no text, and allowed."""
+    assert record_of("m").replace(task="t").replace(task=None).task is None
+
+
+def test_fields_of_a_subclass_become_a_plain_dict() -> None:
+    """With what a dict has to say of them."""
+
+    class Odd(dict[str, Any]):
+        def items(self) -> Any:
+            raise ValueError("no")
+
+    record = record_of("m").replace(fields=Odd(a=1))
+    assert type(record.fields) is dict
+    assert record.fields == {"a": 1}

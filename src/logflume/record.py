@@ -186,6 +186,10 @@ class Record(msgspec.Struct, gc=False, eq=False):
         Raises:
             TypeError: a part is not of its type. ConfigurationError: there is no such level.
         """
+        for part, given in captured.items():
+            kind = _KINDS.get(part)
+            if kind is not None and not (given is None and part == "task"):
+                _checked(part, given, kind)
         changed = msgspec.structs.replace(self, **captured) if captured else copy_of(self)
         if captured:
             changed.merged = changed.rendered = None
@@ -194,7 +198,8 @@ class Record(msgspec.Struct, gc=False, eq=False):
         if logger is not None:
             changed.logger = _checked("logger", logger, str)
         if fields is not None:
-            changed.merged = _checked("fields", fields, dict)
+            fields = _checked("fields", fields, dict)
+            changed.merged = fields if type(fields) is dict else dict.copy(fields)
         if message is not None:
             changed.rendered = _checked("message", message, str)
         if exception is not None:
@@ -248,6 +253,17 @@ class Record(msgspec.Struct, gc=False, eq=False):
         if self.exception is not None:
             shown["exception"] = self.exception.to_dict()
         return shown
+
+
+_KINDS: dict[str, type] = {
+    "template": str,
+    "args": tuple,
+    "call_fields": dict,
+    "bound": dict,
+    "context": dict,
+    "thread": str,
+    "task": str,
+}
 
 
 def _checked(part: str, given: T, kind: type) -> T:

@@ -8,10 +8,13 @@ import fractions
 import json
 import math
 import pathlib
+import sys
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -161,6 +164,74 @@ def test_nothing_can_forge_a_line_or_a_colour(options: dict[str, Any]) -> None:
         assert json.loads(line)["message"] == f"{evil} {evil}"
     fine = "naïve “quotes” – 測試 ½ €\u00a0 🔥"
     assert fine in Json(**options).encode(record_of(fine)).decode()
+
+
+@pytest.mark.parametrize(
+    ("fields", "read"),
+    [
+        ({1: "int", "1": "text"}, {"1": "int", "1_": "text"}),
+        ({decimal.Decimal("1.5"): 1, "1.5": 2}, {"1.5": 1, "1.5_": 2}),
+        ({b"k": b"v"}, {"b'k'": "v"}),
+        ({datetime.timedelta(1): 1}, {"1 day, 0:00:00": 1}),
+        ({"json": orjson.Fragment(b'{\n "a": [1,\n2]\n}')}, {"json": {"a": [1, 2]}}),
+        ({f"n{n}": datetime.date(2026, 1, 2) for n in range(20)},
+         {f"n{n}": "2026-01-02" for n in range(20)}),
+    ],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("options", [{}, {"time": "iso-ns"}, {"flat": True}], ids=str)
+def test_what_processors_put_at_the_top_is_encoded_in_one_line(
+    fields: dict[Any, Any], read: dict[str, Any], options: dict[str, Any]
+) -> None:
+    """Also keys that are no text, and JSON of their own."""
+    record = record_of("m", other=1)
+    line = shown(record.replace(fields=fields), Json(**options))
+    assert (line if options.get("flat") else line["fields"]).items() >= read.items()
+    company: list[bytes] = []
+    Json(**options).encode_into([record, record.replace(fields=fields), record], company.append)
+    lines = b"".join(company).splitlines()
+    assert [json.loads(text)["message"] for text in lines] == ["m"] * 3
+
+
+def test_fields_with_methods_of_their_own_are_encoded() -> None:
+    """A dict's own are used."""
+
+    class Odd(dict[str, Any]):
+        def values(self) -> Any:
+            raise ValueError("no")
+
+        items = keys = values
+
+    record = record_of("m").replace(fields=Odd(a=b"1", b=[datetime.date(2026, 1, 2)]))
+    assert shown(record)["fields"] == {"a": "1", "b": ["2026-01-02"]}
+    assert shown(record, Json(flat=True))["a"] == "1"
+
+
+@pytest.mark.parametrize("message", [b"n", datetime.timedelta(1), msgspec.Raw(b"{\n")], ids=repr)
+def test_exceptions_that_processors_make_of_anything_are_encoded(message: Any) -> None:
+    """In the same forms as fields."""
+    record = record_of("m").replace(exception=ExceptionInfo("T", message))
+    expected = fields_of(message)
+    assert shown(record)["exception"]["message"] == expected
+
+
+def test_threads_may_share_an_encoder() -> None:
+    """Each line has its own record's time."""
+    encoder = Json()
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+
+    def encode(first: int) -> list[str]:
+        times = [first + n * 1_000_000_007 for n in range(300)]
+        records = [msgspec.structs.replace(record_of("m"), time_ns=time) for time in times]
+        assert all([shown(r, encoder)["timestamp"] == r.timestamp for r in records])
+        return []
+
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            assert [*pool.map(encode, [WHEN_NS, WHEN_NS * 2 // 3, 0, 10**15])] == [[]] * 4
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_numbers_too_large_for_text_are_hexadecimal() -> None:

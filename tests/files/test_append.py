@@ -100,6 +100,15 @@ def test_where_a_piece_takes_long_the_rest_is_written_at_once(
         assert [*map(len, file.pieces)] == [98_000, 402_000]
 
 
+def test_empty_blocks_are_passed_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Also where blocks are written one by one, as on Windows."""
+    monkeypatch.delattr(append.os, "writev", raising=False)
+    with (tmp_path / "file").open("wb") as file:
+        blocks = [memoryview(b""), memoryview(b"one\n"), memoryview(b"")]
+        assert write_all(file.fileno(), blocks) == (4, None)
+    assert (tmp_path / "file").read_bytes() == b"one\n"
+
+
 @pytest.mark.skipif(not hasattr(os, "writev"), reason="no such call here")
 def test_more_blocks_than_the_system_takes_in_one_call(tmp_path: Path) -> None:
     """One record each, and many of them."""

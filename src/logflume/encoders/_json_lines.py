@@ -22,7 +22,7 @@ from ..level import Level
 from ..record import Record, process_id
 from ..snapshot import SCALARS
 from ..template import filler_of, render
-from ._json_values import LINE, dumps, plain, shielded
+from ._json_values import LINE, dumps, in_one_line, is_suspect, plain, shielded
 
 __all__ = ["JsonLines"]
 
@@ -70,6 +70,10 @@ class _FullLine(msgspec.Struct, gc=False):
     level: msgspec.Raw
 
 
+_FEW = 8
+"""Up to how many fields it costs less to give values their form one by one than to call orjson."""
+
+_TEXT = frozenset({str})
 _SIMPLE: frozenset[type] = frozenset({str, int, float, bool, type(None)})
 
 # What a call site adds to a record, and what it was encoded for.
@@ -85,19 +89,18 @@ class JsonLines:
         self._tails: dict[str | int, _Tail] = {}
         self._all_tails: dict[tuple[object, ...], _Tail] = {}
         self._process = 0
-        self._millisecond = _NEVER
-        self._prefix = ""
+        self._clock = (_NEVER, "")  # one attribute: threads that share an encoder set it at once
+        """The millisecond that was written last, and its text."""
 
     def encode(self, records: Sequence[Record]) -> bytes:
         """Return the lines of records, one behind the other."""
         if self._process != process_id():
             self._forget_tails()
-            self._millisecond = _NEVER  # a fork may have come between it and its prefix
             self._process = process_id()
         seen: list[dict[str, Any]] = []
         lines = self._lines_of(records, seen)
         text = _encode_run(lines) if _is_plain(seen) else _encode_mixed(lines)
-        return text if text.isascii() else shielded(text)
+        return text if text.isascii() else _shielded_lines(text)
 
     def _lines_of(self, records: Sequence[Record], seen: list[dict[str, Any]]) -> list[Any]:
         """Return what is written of each record, and add to `seen` what it has values from.
@@ -108,7 +111,7 @@ class JsonLines:
         lines: list[Any] = []
         append, see = lines.append, seen.append
         tail_of = self._tails.get
-        millisecond, prefix = self._millisecond, self._prefix
+        millisecond, prefix = self._clock
         microseconds = _MICROSECONDS
         bound = context = None
         for r in records:
@@ -167,13 +170,17 @@ class JsonLines:
                 line: Any = _LineInTask(timestamp, message, fields, task, rest)
             else:
                 line = _Line(timestamp, message, fields, rest)
-            append(line if r.extra is None else _full(line, r))
+            if r.extra is not None:
+                line = _full(line, r)
+                if line.exception is not msgspec.UNSET:
+                    see(line.exception)
+            append(line)
         return lines
 
     def _enter_millisecond(self, record: Record) -> tuple[int, str]:
-        self._millisecond = record.time_ns // _MILLISECOND * _MILLISECOND
-        self._prefix = record.timestamp[:-4]
-        return self._millisecond, self._prefix
+        began = record.time_ns // _MILLISECOND * _MILLISECOND
+        self._clock = began, record.timestamp[:-4]
+        return self._clock
 
     def _tail_of(self, record: Record, rendered: bool) -> _Tail:
         """Return the tail of a call site that shares its template, or whose rest varies."""
@@ -252,21 +259,12 @@ def _encode_run(lines: list[Any]) -> bytes:
 
 
 def _encode_mixed(lines: list[Any]) -> bytes:
-    """Encode lines of which some have fields of another form."""
+    """Encode lines of which some have values of another form."""
     # Kept until all are there, the bytes of each would cost as much as encoding them.
     text = bytearray()
     run: list[Any] = []
     for line in lines:
-        kinds = set(map(type, line.fields.values()))
-        if kinds <= SCALARS:
-            if not kinds <= _SIMPLE:
-                line.fields = {
-                    name: value if type(value) in _SIMPLE else plain(value)
-                    for name, value in line.fields.items()
-                }
-            run.append(line)
-            continue
-        if _is_plain(line.fields):
+        if _settle_forms(line):
             run.append(line)
             continue
         if run:
@@ -278,9 +276,38 @@ def _encode_mixed(lines: list[Any]) -> bytes:
     return bytes(text)
 
 
+def _settle_forms(line: Any) -> bool:
+    """Give a few simple values their form; return whether msgspec would write all as it shall be,
+    or refuse it."""
+    fields = line.fields
+    if type(fields) is not dict or not _TEXT.issuperset(map(type, fields)):
+        return False
+    exception = getattr(line, "exception", msgspec.UNSET)
+    if exception is not msgspec.UNSET and not _is_plain(exception):
+        return False
+    kinds = set(map(type, fields.values()))
+    if kinds <= _SIMPLE:
+        return True
+    if kinds <= SCALARS and len(fields) <= _FEW:
+        line.fields = {
+            name: value if type(value) in _SIMPLE else plain(value)
+            for name, value in fields.items()
+        }
+        return True
+    return _is_plain(fields)
+
+
 def _encode_odd(line: Any) -> bytes:
     members = msgspec.structs.asdict(line)
     if type(line) is _FullLine:
         members = {name: value for name, value in members.items() if value is not msgspec.UNSET}
     members["level"] = orjson.Fragment(bytes(line.level))
-    return dumps(members, LINE)
+    return in_one_line(dumps(members, LINE))
+
+
+def _shielded_lines(text: bytes) -> bytes:
+    """Shield lines that are not ASCII, each by itself: few have what has to be looked for."""
+    if not is_suspect(text):
+        return text
+    lines = text.split(b"\n")
+    return b"\n".join([line if line.isascii() else shielded(line) for line in lines])

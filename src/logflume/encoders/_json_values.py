@@ -18,6 +18,8 @@ __all__ = [
     "MAX_64",
     "digits_of",
     "dumps",
+    "in_one_line",
+    "is_suspect",
     "key_of",
     "plain",
     "plain_after",
@@ -64,10 +66,18 @@ def shielded(text: bytes) -> bytes:
 
     To a parser it is the same: these can be nowhere but within strings.
     """
-    for suspect in _SUSPECTS:
-        if suspect in text:
-            return _UNSAFE.sub(_escaped, text)
-    return text
+    return _UNSAFE.sub(_escaped, text) if is_suspect(text) else text
+
+
+def is_suspect(text: bytes) -> bool:
+    """Whether it is worth looking for what is to be shielded."""
+    return any([suspect in text for suspect in _SUSPECTS])
+
+
+def in_one_line(text: bytes) -> bytes:
+    """Return a line of JSON without other line feeds: in what a processor gave as JSON already
+    there may be some, as blanks."""
+    return text if text.find(b"\n") == len(text) - 1 else text[:-1].replace(b"\n", b" ") + b"\n"
 
 
 def _escaped(found: re.Match[bytes]) -> bytes:

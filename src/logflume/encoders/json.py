@@ -11,7 +11,7 @@ from ..errors import ConfigurationError
 from ..record import Record
 from ..setting import flag
 from ._json_lines import JsonLines
-from ._json_values import LINE, dumps, plain, plain_after
+from ._json_values import LINE, dumps, in_one_line, plain, plain_after
 from ._layout import Layout
 from ._settings import Configured
 from ._times import TimeForm, time_form
@@ -67,6 +67,7 @@ class Json(Configured):
         )
         self._as_is = not (flat or pretty or rename or keys or default is not None)
         self._as_is = self._as_is and time == "iso-us"
+        self._is_pretty = pretty
         self._options = LINE | orjson.OPT_INDENT_2 if pretty else LINE
         self._form = plain if default is None else plain_after(default)
         self._lines = JsonLines()
@@ -84,7 +85,8 @@ class Json(Configured):
             write(self._lines.encode(records))
             return None
         written = [write(self._encode_with_options(record)) for record in records]
-        return written if self._options & orjson.OPT_INDENT_2 else None
+        return written if self._is_pretty else None
 
     def _encode_with_options(self, record: Record) -> bytes:
-        return dumps(self._layout.shown(record), self._options, self._form)
+        text = dumps(self._layout.shown(record), self._options, self._form)
+        return text if self._is_pretty else in_one_line(text)

@@ -25,6 +25,7 @@ def write_all(fd: int, blocks: Sequence[memoryview]) -> tuple[int, OSError | Non
     In pieces of whole blocks, and so of whole records: a process that is killed between two pieces
     leaves no part of one.
     """
+    blocks = [block for block in blocks if len(block)]
     done = start = 0
     try:
         while start < len(blocks):
