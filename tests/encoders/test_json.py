@@ -177,7 +177,7 @@ def test_nothing_can_forge_a_line_or_a_colour(options: dict[str, Any]) -> None:
         ({f"n{n}": datetime.date(2026, 1, 2) for n in range(20)},
          {f"n{n}": "2026-01-02" for n in range(20)}),
     ],
-    ids=str,
+    ids=["numbers", "decimals", "bytes", "durations", "json", "many"],
 )  # fmt: skip
 @pytest.mark.parametrize("options", [{}, {"time": "iso-ns"}, {"flat": True}], ids=str)
 def test_what_processors_put_at_the_top_is_encoded_in_one_line(
@@ -207,7 +207,11 @@ def test_fields_with_methods_of_their_own_are_encoded() -> None:
     assert shown(record, Json(flat=True))["a"] == "1"
 
 
-@pytest.mark.parametrize("message", [b"n", datetime.timedelta(1), msgspec.Raw(b"{\n")], ids=repr)
+@pytest.mark.parametrize(
+    "message",
+    [b"n", datetime.timedelta(1), msgspec.Raw(b"{\n")],
+    ids=lambda message: type(message).__name__,
+)
 def test_exceptions_that_processors_make_of_anything_are_encoded(message: Any) -> None:
     """In the same forms as fields."""
     record = record_of("m").replace(exception=ExceptionInfo("T", message))
