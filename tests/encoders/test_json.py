@@ -221,13 +221,13 @@ def test_exceptions_that_processors_make_of_anything_are_encoded(message: Any) -
 
 def test_threads_may_share_an_encoder() -> None:
     """Each line has its own record's time."""
-    encoder = Json()
+    encoder, base = Json(), record_of("m")
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
 
     def encode(first: int) -> list[str]:
         times = [first + n * 1_000_000_007 for n in range(300)]
-        records = [msgspec.structs.replace(record_of("m"), time_ns=time) for time in times]
+        records = [msgspec.structs.replace(base, time_ns=time) for time in times]
         assert all([shown(r, encoder)["timestamp"] == r.timestamp for r in records])
         return []
 

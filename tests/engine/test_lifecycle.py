@@ -745,3 +745,30 @@ def test_records_logged_at_the_end_of_the_stack_hold_up_no_others() -> None:
                 deep(sys.getrecursionlimit() - left)
             log.info("next")
             assert pipeline.complete(5).complete
+
+
+BLOCKED = """
+import threading
+from logflume import Pipeline, Route, log
+
+class Blocks:
+    name = "blocks"
+    async def open(self): pass
+    async def send(self, batch): threading.Event().wait()
+    async def aclose(self): pass
+
+Pipeline(Route(Blocks()), shutdown_timeout=0.1).__enter__()
+log.info("one")
+log.info("two")
+"""
+
+
+def test_what_a_blocked_loop_has_at_the_exit_is_told() -> None:
+    """Nobody else could tell: the process ends all the same."""
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCKED], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    told = [line for line in done.stderr.splitlines() if "the loop does not answer" in line]
+    assert told == done.stderr.splitlines()
+    assert sum([int(line.split()[1]) for line in told]) == 2

@@ -237,6 +237,7 @@ def _at_exit() -> None:
     # Those that are ending, too: whoever waited for that may have been interrupted.
     for pipeline in pipelines_in_threads():
         pipeline.close()
+        pipeline.tell_lost()
     with _lock:
         _ended = True
         _reconnect()

@@ -230,6 +230,10 @@ class Pipeline:
             self._run.finished.wait(within(self._shutdown_timeout + 2.0))
             thread.join(0.5)
 
+    def tell_lost(self) -> None:
+        """Tell what is lost if it has not ended by now; the process is about to."""
+        self._run.tell_lost()
+
     async def aclose(self) -> None:
         """Close the pipeline and wait until what was accepted is settled; from any loop."""
         if self.is_dormant or self.is_closed:

@@ -175,6 +175,16 @@ class Run:
             self._announcer.news.add(DOOR, SHUTDOWN, lost)
         self._announcer.tell_on_stderr()
 
+    def tell_lost(self) -> None:
+        """Tell on stderr what is lost with a loop that does not answer, when the process ends.
+
+        From another thread. Nothing is counted: a loop that comes back after all does that itself.
+        """
+        if not self.finished.is_set():
+            for name, count in self.report().pending.items():
+                self._announcer.news.add(name, SHUTDOWN, count, "the loop does not answer")
+            self._announcer.tell_on_stderr()
+
     # Routes.
 
     def attach(self, route: Route) -> None:
