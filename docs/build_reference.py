@@ -84,6 +84,7 @@ INTERNAL = {  # what the parts of the engine say to each other
         "is_dormant",
         "leave_behind",
         "start_over",
+        "tell_lost",
         "runs_in_thread",
         "shutdown_timeout",
         "start_thread",
