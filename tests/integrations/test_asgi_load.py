@@ -193,8 +193,10 @@ def test_other_ends_have_their_records_under_each_server(server: str, tmp_path: 
         with client_of.connect(f"ws://{at}/echo", proxy=None) as connection:
             connection.send("a")
             assert connection.recv() == "a"
+            connection.ping().wait(30)  # the app listens again: granian tells nobody else
             served.end()
-    boom, left, closed = access_by_path(served.records())
+    ends = access_by_path(served.records())
+    boom, left, closed = ends["/boom"], ends["/endless"], ends["/echo"]
     assert (failed.status_code, boom["status"], boom["outcome"]) == (500, 500, "failed")
     assert failed.headers["x-request-id"] == boom["request_id"]
     assert (left["status"], left["outcome"]) == (200, "disconnected")
@@ -206,11 +208,24 @@ def test_other_ends_have_their_records_under_each_server(server: str, tmp_path: 
     check_ledger(served)
 
 
-def access_by_path(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the fields of the records at the ends of all calls, one for each path, by its name."""
-    ends = {
+@pytest.mark.parametrize("server", ["granian-asyncio", "granian-uvloop"])
+def test_a_websocket_that_no_shutdown_reaches_has_its_record(server: str, tmp_path: Path) -> None:
+    """Granian tells of it only an app that listens at that moment; others hear nothing more."""
+    client_of = pytest.importorskip("websockets.sync.client")
+    with serving(server, "odd", tmp_path, patience=0.2) as served:
+        at = f"127.0.0.1:{served.port}"
+        with client_of.connect(f"ws://{at}/deaf", proxy=None) as connection:
+            assert connection.recv() == "a"
+            served.end()
+    left = access_by_path(served.records())["/deaf"]
+    assert (left["outcome"], left["messages_out"]) == ("cancelled", 1)
+    check_ledger(served)
+
+
+def access_by_path(records: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the fields of the records at the ends of all calls, one for each path."""
+    return {
         record["fields"]["path"]: record["fields"]
         for record in records
         if record["logger"] == "access" and "outcome" in record["fields"]
     }
-    return [ends[path] for path in ("/boom", "/endless", "/echo")]

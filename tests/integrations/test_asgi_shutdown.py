@@ -97,18 +97,24 @@ async def test_a_shutdown_waits_for_background_work() -> None:
     assert sink.messages[4:] == ["closing"]
 
 
-async def test_it_waits_so_long_and_tells_of_those_that_are_left() -> None:
-    """By the logger of failures, in the pipeline that is still open."""
+async def test_it_waits_so_long_and_logs_those_that_are_left() -> None:
+    """How many by the logger of failures, and the record of each, with its context; once."""
     sink = Collect()
     shop = Shop(sink)
     async with Server(LoggingMiddleware(shop, shutdown_timeout=0.02)) as server:
         await server.ask()
+        await server.ask()
         await server.shut_down()
-        await sink.until(2)
+        await sink.until(4)
         shop.go.set()
-    told, closing = sink.records[:2]
+    told, *calls, closing = sink.records
     assert (told.logger, told.level.name) == ("access.error", "WARNING")
-    assert told.message == "Calls that are not over at shutdown: 1"
+    assert told.message == "Calls that are not over at shutdown: 2"
+    for call in calls:
+        assert (call.logger, call.level.name) == ("access", "WARNING")
+        assert call.message == "GET /x 200"
+        assert call.fields["outcome"] == "cancelled"
+    assert len({call.context["request_id"] for call in calls}) == 2
     assert closing.message == "closing"
 
 

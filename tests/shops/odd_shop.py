@@ -1,7 +1,11 @@
-"""An app whose requests end in other ways than by a response."""
+"""An app whose requests end in other ways than by a response.
+
+The environment says how many seconds its shutdown waits for them (`SHOP_PATIENCE`).
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 
 import anyio
@@ -39,5 +43,20 @@ async def echo(socket: WebSocket) -> None:
         await socket.send_text(text)
 
 
-routes = [Route("/boom", boom), Route("/endless", endless), WebSocketRoute("/echo", echo)]
-app = LoggingMiddleware(Starlette(routes=routes, lifespan=life))
+async def deaf(socket: WebSocket) -> None:
+    """Listen to nothing."""
+    await socket.accept()
+    await socket.send_text("a")
+    await anyio.sleep_forever()
+
+
+routes = [
+    Route("/boom", boom),
+    Route("/endless", endless),
+    WebSocketRoute("/echo", echo),
+    WebSocketRoute("/deaf", deaf),
+]
+app = LoggingMiddleware(
+    Starlette(routes=routes, lifespan=life),
+    shutdown_timeout=float(os.environ.get("SHOP_PATIENCE", "5")),
+)

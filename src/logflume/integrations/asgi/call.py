@@ -147,12 +147,22 @@ class Call:
                 self.record.run_at_home(lambda: self._log_failure(error))
             self.record.end(lambda gathered: self._log(outcome, gathered))
         except Exception as trouble:  # an app that keeps to no protocol; its affair with the server
-            self.access.errors.error("No record of {path}", error=type_name(trouble))
+            self._tell_missing(trouble)
         finally:  # a hook may raise SystemExit, too
             for block in reversed(self._blocks):
                 block.__exit__(None, None, None)
             self.asgi.forget()
             self._give_back()
+
+    def give_up(self) -> None:
+        """Log the record of a call that goes on, but whose later records nobody will take."""
+        try:
+            self.record.end(lambda gathered: self._log("cancelled", gathered))
+        except Exception as trouble:
+            self._tell_missing(trouble)
+
+    def _tell_missing(self, trouble: Exception) -> None:
+        self.access.errors.error("No record of {path}", error=type_name(trouble))
 
     def _give_back(self) -> None:
         """Show what the app put into its scope, such as the route, to the middlewares around this

@@ -1,7 +1,8 @@
 """The calls that are in an app, and an app's shutdown that waits for them.
 
 Every server waits for responses when it shuts down; granian does not wait for what an app does
-after them. Its background tasks would log to a pipeline that is closed.
+after them. Its background tasks would log to a pipeline that is closed. Nor does it tell of the
+shutdown by a websocket that the app is not listening to at that moment: its call never ends.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import anyio
 
 from ...logger import Logger
 from ...setting import positive
+from .call import Call
 
 __all__ = ["Inside"]
 
@@ -22,14 +24,15 @@ _INTERVAL_S = 0.005
 class Inside:
     """The calls that have begun and are not over.
 
-    A shutdown waits for them at most `timeout` seconds, and tells `log` of those that are left.
+    A shutdown waits for them at most `timeout` seconds. It tells `log` of those that are left, and
+    logs the record of each as it is then.
     """
 
     def __init__(self, timeout: float, log: Logger) -> None:
         positive("LoggingMiddleware.shutdown_timeout", timeout, zero=True)
         self._timeout = timeout
         self._log = log
-        self._calls: set[object] = set()
+        self._calls: set[Call] = set()
         self.enter = self._calls.add
         self.leave = self._calls.discard
 
@@ -50,6 +53,8 @@ class Inside:
         with anyio.move_on_after(self._timeout):
             while self._calls:  # noqa: ASYNC110
                 await anyio.sleep(_INTERVAL_S)
-        left = len(self._calls)
+        left = tuple(self._calls)
         if left:
-            self._log.warning("Calls that are not over at shutdown: {count}", count=left)
+            self._log.warning("Calls that are not over at shutdown: {count}", count=len(left))
+        for call in left:
+            call.give_up()

@@ -50,7 +50,7 @@ class LoggingMiddleware:
       log; None for no record. What the message tells stays. If it fails, all are logged.
     - `shutdown_timeout`: the most seconds that the app's shutdown waits for calls that are not
       over, such as background tasks, so that their records are delivered. Most servers wait by
-      themselves; granian does not.
+      themselves; granian does not. Those that are left are logged as `cancelled` then.
     - `control`: a `RequestControl`, by which requests that are trusted choose how they are logged.
 
     Around the whole app, it sees the response that the framework makes of an exception, too:
