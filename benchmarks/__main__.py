@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import machine, report, rounds, targets
+from benchmarks import machine, pace, report, rounds, targets
 from benchmarks.measures.throughput import WARM_UP
 from benchmarks.registry import WORKS, Contender, Work
 from benchmarks.rounds import Amounts
@@ -59,6 +59,7 @@ def main(arguments: Sequence[str]) -> int:
         rounds=options.rounds or (2 if options.quick else Amounts.rounds),
         records=options.records or (20_000 if options.quick else Amounts.records),
         quick=options.quick,
+        pace=pace.best(0.5 if options.quick else 10.0),
     )
     facts = machine.describe()
     results = []

@@ -33,7 +33,10 @@ Sample: TypeAlias = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One measurement: this contender, at this work, with these amounts."""
+    """One measurement: this contender, at this work, with these amounts.
+
+    It begins once the machine is at this `pace`, or `patience_s` seconds were waited for that.
+    """
 
     work: str
     contender: str
@@ -41,6 +44,8 @@ class Job:
     records: int
     bound: int = 2
     seconds: float = 0.0
+    pace: float = 0.0
+    patience_s: float = 0.0
 
     @property
     def fields(self) -> dict[str, object]:

@@ -17,7 +17,7 @@ class Contender:
 
     `opener` is `module:function` below `contenders/`, imported only in the process that
     measures it. `share` is the part of the work's records that a slow one is given. `base`
-    names the contender that this one is compared with, in the same round. `structured` is
+    names the contender that this one is compared with, beside it. `structured` is
     false where the output has no fields.
     """
 

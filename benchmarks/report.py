@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Final, TypeAlias
 
+from benchmarks import pace
 from benchmarks.job import TEMPLATE
 from benchmarks.registry import FLOOR
-from benchmarks.rounds import Amounts, Outcome, Result
+from benchmarks.rounds import PATIENCE_S, TRIES, Amounts, Outcome, Result
 
 Row: TypeAlias = tuple[str, ...]
 
@@ -16,9 +17,17 @@ QUICK: Final = ", quick: too short to be quoted"
 
 HOW: Final = """\
 Each measurement is a process of its own. The contenders of a work take turns, round after
-round; a ratio compares two measurements of one round, and the table gives the best and the
-median of the rounds. The clock is `time.perf_counter`, the garbage collector is on, and
-WARM_UP records warm up, after a scrap file has warmed the page cache.
+round. Whoever is compared with another is measured between two measurements of that, since
+the speed of a shared machine changes within seconds: a ratio is that to the mean of the two,
+and the table gives the best and the median of the rounds. The clock is
+`time.perf_counter`, the garbage collector is on, and WARM_UP records warm up, after a scrap
+file has warmed the page cache.
+
+While others use the same cores, interpreted code takes up to twice the time, C code and system
+calls less than that. So a throughput is measured when a loop of plain Python takes at most
+TOLERANCE % more than at its best in this run, and again, up to TRIES times, if it takes more
+at the end; but a round of a work waits for that no longer than PATIENCE s. The "pace" above
+tells how many of the measurements were at the best pace to their end.
 
 - **Record**: `await log.ainfo("TEMPLATE", user="alice", n=n)` or what comes closest in
   the contender's own dialect, with as many bound fields as the title says; call site on
@@ -27,9 +36,8 @@ WARM_UP records warm up, after a scrap file has warmed the page cache.
   Right then, before anything is closed, the lines are counted, and the first and the last
   one are parsed; a contender with a wrong number of lines gets no figure.
 - **Floor**: `write(orjson.dumps(record, None, OPT_APPEND_NEWLINE))` in a loop, `record` a
-  dict with all that a logflume line has, made once; `write` of `open(path, "wb")`. It runs
-  at both ends of each round, the faster one counts. "A dict for each" makes that dict anew
-  for every record, as a logger must.
+  dict with all that a logflume line has, made once; `write` of `open(path, "wb")`. "A dict
+  for each" makes that dict anew for every record, as a logger must.
 - Peers are set up as their documentation advises for speed, with orjson where they let one
   choose. structlog's `BytesLogger`, loguru, picologging and stdlib's `FileHandler` flush
   each line; that is how they come.
@@ -46,17 +54,30 @@ def page(
     """Return the whole Markdown page."""
     measured = f"up to {amounts.rounds} rounds, {amounts.records:,} records"
     facts = [*machine, ("amounts", measured + (QUICK if amounts.quick else ""))]
+    facts.append(("pace", _pace(amounts.pace, results)))
     parts = [
         "# Benchmarks",
         "Measured and written by `python -m benchmarks --output docs/benchmarks.md`.",
         "\n".join(f"- **{name}**: {value}" for name, value in facts),
         "## How it is measured",
-        HOW.replace("WARM_UP", f"{warm_up:,}").replace("TEMPLATE", TEMPLATE),
+        _how(warm_up),
         *(section(result) for result in results),
     ]
     if verdicts:
         parts += ["## Targets", "\n".join(f"- {verdict}" for verdict in verdicts)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _pace(best: float, results: Sequence[Result]) -> str:
+    paces = [each for result in results for each in result.paces()]
+    kept = sum(each <= best * pace.TOLERANCE for each in paces)
+    return f"{best:.2f} ms at its best, which {kept} of {len(paces)} measurements had to their end"
+
+
+def _how(warm_up: int) -> str:
+    text = HOW.replace("WARM_UP", f"{warm_up:,}").replace("TEMPLATE", TEMPLATE)
+    text = text.replace("TOLERANCE", f"{(pace.TOLERANCE - 1) * 100:.0f}")
+    return text.replace("TRIES", str(TRIES)).replace("PATIENCE", f"{PATIENCE_S:.0f}")
 
 
 def section(result: Result) -> str:

@@ -1,4 +1,10 @@
-"""Runs the measurements of a work: round after round, the contenders in turn."""
+"""Runs the measurements of a work: round after round, the contenders in turn.
+
+A machine that is shared changes its speed within seconds, and not alike for all kinds of code. So
+whoever is compared with a base is measured between two measurements of that, and compared with the
+mean of the two. And each measurement of a throughput waits for the machine's best pace, and is made
+again if that was over before it: at most `PATIENCE_S` seconds of waiting in each round.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +14,31 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from benchmarks import lines
+from benchmarks import lines, pace
 from benchmarks.job import Job, Sample
-from benchmarks.registry import FLOOR, Contender, Work
+from benchmarks.registry import Contender, Work
 
 ROOT: Final = Path(__file__).resolve().parents[1]
+
+PATIENCE_S: Final = 60.0
+MOST_WAIT_S: Final = 15.0
+TRIES: Final = 4
 
 
 @dataclass(frozen=True)
 class Amounts:
-    """How much to measure."""
+    """How much to measure. `pace` is the best one that the machine has shown."""
 
     rounds: int = 7
     records: int = 100_000
     quick: bool = False
+    pace: float = 0.0
 
-    def job(self, work: Work, contender: Contender, path: str) -> Job:
+    def job(self, work: Work, contender: Contender, path: str, patience_s: float) -> Job:
         """The job of one measurement."""
         records = work.records or self.records
         if self.quick and work.records:
@@ -39,15 +50,21 @@ class Amounts:
             records=max(1_000, int(records * contender.share)),
             bound=work.bound,
             seconds=1.0 if self.quick else work.seconds,
+            pace=self.pace,
+            patience_s=patience_s,
         )
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What a contender did in each round, or why it did not."""
+    """What a contender did in each round, or why it did not.
+
+    `beside[i]` is what its base did just before and after `samples[i]`, on average.
+    """
 
     contender: Contender
     samples: list[Sample] = field(default_factory=list)
+    beside: list[Sample] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     error: str = ""
 
@@ -69,25 +86,28 @@ class Result:
     rounds: int
     outcomes: dict[str, Outcome]
 
+    def paces(self) -> list[float]:
+        """The pace at the end of each measurement of which it is known."""
+        samples = [sample for outcome in self.done() for sample in outcome.samples]
+        return [sample["pace_ms"] for sample in samples if "pace_ms" in sample]
+
     def done(self) -> list[Outcome]:
         """The contenders that were measured."""
         return [outcome for outcome in self.outcomes.values() if not outcome.error]
 
     def ratios(self, outcome: Outcome, figure: str) -> list[float]:
-        """The figure per round, divided by that of the contender's base in that round."""
-        base = self.outcomes.get(outcome.contender.base)
-        if base is None or base.error:
-            return []
-        pairs = zip(outcome.each(figure), base.each(figure), strict=True)
-        return [ours / theirs for ours, theirs in pairs]
+        """The figure per round, divided by that of the contender's base beside it."""
+        return [ours / theirs for ours, theirs in self._pairs(outcome, figure)]
 
     def differences(self, outcome: Outcome, figure: str) -> list[float]:
-        """The figure per round, less that of the contender's base in that round."""
-        base = self.outcomes.get(outcome.contender.base)
-        if base is None or base.error:
-            return []
-        pairs = zip(outcome.each(figure), base.each(figure), strict=True)
-        return [ours - theirs for ours, theirs in pairs]
+        """The figure per round, less that of the contender's base beside it."""
+        return [ours - theirs for ours, theirs in self._pairs(outcome, figure)]
+
+    def _pairs(self, outcome: Outcome, figure: str) -> list[tuple[float, float]]:
+        if outcome.contender.base == outcome.contender.name:
+            return [(value, value) for value in outcome.each(figure)]
+        beside = [sample[figure] for sample in outcome.beside]
+        return list(zip(outcome.each(figure), beside, strict=True)) if beside else []
 
 
 def run(
@@ -97,36 +117,70 @@ def run(
     rounds = min(amounts.rounds, work.max_rounds)
     outcomes = {contender.name: Outcome(contender) for contender in contenders}
     for number in range(rounds):
-        for contender in _turns(contenders, number):
-            outcome = outcomes[contender.name]
-            if outcome.error:
-                continue
-            _take(work, outcome, amounts, number)
-            tell(f"{work.name} {number + 1}/{rounds}: {contender.name}: {_brief(outcome)}")
+        patience_s = 0.0 if amounts.quick else PATIENCE_S
+
+        def take(outcome: Outcome, number: int = number) -> None:
+            nonlocal patience_s
+            if not outcome.error:
+                patience_s -= _take(work, outcome, amounts, patience_s)
+                name = outcome.contender.name
+                tell(f"{work.name} {number + 1}/{rounds}: {name}: {_brief(outcome)}")
+
+        _round([outcomes[contender.name] for contender in _turns(contenders, number)], take)
     return Result(work, rounds, outcomes)
 
 
 def _turns(contenders: tuple[Contender, ...], number: int) -> Iterator[Contender]:
-    """Each in turn, another one first in each round; the floor at both ends of the round."""
-    others = [contender for contender in contenders if contender != FLOOR]
-    ends = [contender for contender in contenders if contender == FLOOR]
-    start = number % max(1, len(others))
-    yield from (*ends, *others[start:], *others[:start], *ends)
+    """Each in turn, another one first in each round."""
+    start = number % len(contenders)
+    yield from (*contenders[start:], *contenders[:start])
 
 
-def _take(work: Work, outcome: Outcome, amounts: Amounts, number: int) -> None:
-    """Measure once. Of the floor's two measurements per round, the faster one stays."""
-    with TemporaryDirectory(prefix="benchmark-") as folder:
-        path = str(Path(folder) / "lines.jsonl")
-        answer = _child(amounts.job(work, outcome.contender, path), work.timeout_s)
-        if isinstance(answer, str):
-            outcome.error = answer
-            return
-        if work.measure == "throughput" and outcome.contender.structured and not outcome.keys:
-            outcome.keys = lines.keys(path)
-    if len(outcome.samples) > number:
-        answer = min(answer, outcome.samples.pop(), key=lambda sample: sample["ns"])
-    outcome.samples.append(answer)
+def _round(outcomes: list[Outcome], take: Callable[[Outcome], None]) -> None:
+    """Measure each once, and the bases of some before and after those."""
+    known = {outcome.contender.name: outcome for outcome in outcomes}
+    others = [o for o in outcomes if o.contender.base not in ("", o.contender.name)]
+    needed = {outcome.contender.base for outcome in others}
+    latest = None
+    for outcome in outcomes:
+        if outcome not in others:
+            if outcome.contender.name not in needed:
+                take(outcome)
+            continue
+        base = known[outcome.contender.base]
+        if latest is not base:
+            take(base)
+        latest = base
+        took = len(outcome.samples)
+        take(outcome)
+        take(base)
+        if base.error:
+            outcome.error = outcome.error or f"no base: {base.error}"
+        elif len(outcome.samples) > took:
+            before, after = base.samples[-2:]
+            outcome.beside.append({key: fmean((before[key], after[key])) for key in before})
+
+
+def _take(work: Work, outcome: Outcome, amounts: Amounts, patience_s: float) -> float:
+    """Measure once, at the best pace if that comes soon; return the seconds that it was awaited."""
+    tries: list[Sample] = []
+    waited = 0.0
+    while len(tries) < TRIES and (not tries or waited < patience_s):
+        wait = max(0.0, min(MOST_WAIT_S, patience_s - waited))
+        with TemporaryDirectory(prefix="benchmark-") as folder:
+            path = str(Path(folder) / "lines.jsonl")
+            answer = _child(amounts.job(work, outcome.contender, path, wait), work.timeout_s)
+            if isinstance(answer, str):
+                outcome.error = answer
+                return waited
+            if work.measure == "throughput" and outcome.contender.structured and not outcome.keys:
+                outcome.keys = lines.keys(path)
+        tries.append(answer)
+        waited += answer.pop("waited_s", 0.0)
+        if answer.get("pace_ms", 0.0) <= amounts.pace * pace.TOLERANCE:
+            break
+    outcome.samples.append(min(tries, key=lambda sample: sample.get("pace_ms", 0.0)))
+    return waited
 
 
 def _child(job: Job, timeout_s: float) -> Sample | str:

@@ -74,8 +74,7 @@ def _main(result: Result) -> Iterator[Verdict]:
 def _ratios(result: Result) -> Iterator[Verdict]:
     name = result.work.name
     for backend in BACKENDS:
-        ours = _measured(result, f"logflume ainfo, {backend}")
-        ratios = result.ratios(ours, "ns") if ours else []
+        ratios = _ratios_of(result, f"logflume ainfo, {backend}")
         promise = f"{name}: at most {RATIO} × the floor on {backend}"
         if ratios:
             yield Verdict(promise, f"{median(ratios):.2f} ×", median(ratios) <= RATIO)
@@ -88,28 +87,17 @@ def _ratios(result: Result) -> Iterator[Verdict]:
 
 def _local(result: Result) -> Iterator[Verdict]:
     """Redaction is part of the plain file's row: what it costs is that row against the bare one."""
-    yield _more(
-        result,
-        "plain file, JSON",
-        "without redaction",
-        f"redaction costs at most {REDACTION} %",
-        REDACTION,
-    )
-    yield _more(
-        result,
-        "rotation and zstd",
-        "plain file, JSON",
-        f"rotation and zstd cost at most {ROTATION} % over a plain file",
-        ROTATION,
-    )
+    without = [1 / ratio for ratio in _ratios_of(result, "without redaction")]
+    promise = f"local: redaction costs at most {REDACTION} %"
+    yield _more(promise, without, REDACTION)
+    promise = f"local: rotation and zstd cost at most {ROTATION} % over a plain file"
+    yield _more(promise, _ratios_of(result, "rotation and zstd"), ROTATION)
 
 
-def _more(result: Result, name: str, base: str, promise: str, most: int) -> Verdict:
-    ours, theirs = _measured(result, name), _measured(result, base)
-    promise = f"local: {promise}"
-    if ours is None or theirs is None:
+def _more(promise: str, ratios: list[float], most: int) -> Verdict:
+    if not ratios:
         return Verdict(promise, "", None)
-    more = (ours.median("ns") / theirs.median("ns") - 1) * 100
+    more = (median(ratios) - 1) * 100
     return Verdict(promise, f"{more:+.0f} %", more <= most)
 
 
@@ -149,3 +137,8 @@ def _import(result: Result) -> Iterator[Verdict]:
 def _measured(result: Result, name: str) -> Outcome | None:
     outcome = result.outcomes.get(name)
     return outcome if outcome and outcome.samples and not outcome.error else None
+
+
+def _ratios_of(result: Result, name: str) -> list[float]:
+    outcome = _measured(result, name)
+    return result.ratios(outcome, "ns") if outcome else []

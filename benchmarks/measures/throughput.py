@@ -10,6 +10,8 @@ cache of a fresh file can cost thrice what the floor does, and only for those wh
 written in pieces as small as a file's buffer, the other in large and odd ones, for which the
 system takes pages of all sizes, from elsewhere; and both on each CPU in turn, since each keeps the
 pages that were freed on it, and who writes in a thread of its own may do so on any.
+
+The machine's pace is told before and after: see `pace`.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
-from benchmarks import lines
+from benchmarks import lines, pace
 from benchmarks.job import AsyncSession, Job, Opener, Sample
 
 WARM_UP: Final = 1_000
@@ -36,6 +38,7 @@ def measure(job: Job, opener: Opener) -> Sample:
     opened = opener(job)
     assert isinstance(opened, AbstractContextManager)
     warm_pages(job)
+    waited = pace.settle(job.pace, job.patience_s)
     with opened as session:
         session.burst(0, WARM_UP)
         session.flush()
@@ -43,7 +46,8 @@ def measure(job: Job, opener: Opener) -> Sample:
         session.burst(WARM_UP, job.records)
         session.flush()
         seconds = time.perf_counter() - started
-        return _sample(job, seconds)
+        at = pace.now()
+        return {**_sample(job, seconds), "pace_ms": at, "waited_s": waited}
 
 
 async def ameasure(job: Job, opener: Opener) -> Sample:
@@ -51,13 +55,15 @@ async def ameasure(job: Job, opener: Opener) -> Sample:
     opened = opener(job)
     assert not isinstance(opened, AbstractContextManager)
     warm_pages(job)
+    waited = pace.settle(job.pace, job.patience_s)
     async with opened as session:
         seconds = await _timed(job, session)
+        told = {"pace_ms": pace.now(), "waited_s": waited}
         if job.work != LOCAL:
-            return _sample(job, seconds)
+            return {**_sample(job, seconds), **told}
     # Rotated files are compressed in the background until the end.
     per_line = lines.verify_all(Path(job.path), WARM_UP + job.records)
-    return {"ns": seconds / job.records * 1e9, "bytes": per_line}
+    return {"ns": seconds / job.records * 1e9, "bytes": per_line, **told}
 
 
 def warm_pages(job: Job) -> None:
