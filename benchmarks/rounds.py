@@ -2,8 +2,8 @@
 
 A machine that is shared changes its speed within seconds, and not alike for all kinds of code. So
 whoever is compared with a base is measured between two measurements of that, and compared with the
-mean of the two. And each measurement of a throughput waits for the machine's best pace, and is made
-again if that was over before it: at most `PATIENCE_S` seconds of waiting in each round.
+mean of the two. And throughputs and imports wait for the machine's best pace, and are measured
+again if that was over before them: at most `PATIENCE_S` seconds of waiting in each round.
 """
 
 from __future__ import annotations
@@ -137,10 +137,12 @@ def _turns(contenders: tuple[Contender, ...], number: int) -> Iterator[Contender
 
 
 def _round(outcomes: list[Outcome], take: Callable[[Outcome], None]) -> None:
-    """Measure each once, and the bases of some before and after those."""
+    """Measure each once, and the bases of some before and after those; of the same base together,
+    since what comes after one comes before the next."""
     known = {outcome.contender.name: outcome for outcome in outcomes}
     others = [o for o in outcomes if o.contender.base not in ("", o.contender.name)]
-    needed = {outcome.contender.base for outcome in others}
+    needed = [outcome.contender.base for outcome in others]
+    outcomes.sort(key=lambda o: needed.index(o.contender.base) if o in others else -1)
     latest = None
     for outcome in outcomes:
         if outcome not in others:

@@ -114,14 +114,12 @@ def _below(result: Result) -> Iterator[Verdict]:
 def _lag(result: Result) -> Iterator[Verdict]:
     for stalled in ("", " and a stalled route"):
         for backend in BACKENDS:
-            ours = _measured(result, f"logflume ainfo{stalled}, {backend}")
-            peer = _measured(result, f"structlog, {backend}")
+            ratios = _ratios_of(result, f"logflume ainfo{stalled}, {backend}", "p99_ms")
             promise = f"lag{stalled}: p99 no worse than structlog's on {backend}"
-            if ours is None or peer is None:
+            if ratios:
+                yield Verdict(promise, f"{median(ratios):.2f} ×", median(ratios) <= 1)
+            else:
                 yield Verdict(promise, "", None)
-                continue
-            mine, theirs = ours.median("p99_ms"), peer.median("p99_ms")
-            yield Verdict(promise, f"{mine:.3f} ms, structlog {theirs:.3f} ms", mine <= theirs)
 
 
 def _import(result: Result) -> Iterator[Verdict]:
@@ -139,6 +137,6 @@ def _measured(result: Result, name: str) -> Outcome | None:
     return outcome if outcome and outcome.samples and not outcome.error else None
 
 
-def _ratios_of(result: Result, name: str) -> list[float]:
+def _ratios_of(result: Result, name: str, figure: str = "ns") -> list[float]:
     outcome = _measured(result, name)
-    return result.ratios(outcome, "ns") if outcome else []
+    return result.ratios(outcome, figure) if outcome else []
