@@ -59,12 +59,12 @@ class Amounts:
 class Outcome:
     """What a contender did in each round, or why it did not.
 
-    `beside[i]` is what its base did just before and after `samples[i]`, on average.
+    `beside[i]` is what its base did just before and just after `samples[i]`.
     """
 
     contender: Contender
     samples: list[Sample] = field(default_factory=list)
-    beside: list[Sample] = field(default_factory=list)
+    beside: list[tuple[Sample, Sample]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     error: str = ""
 
@@ -106,8 +106,15 @@ class Result:
     def _pairs(self, outcome: Outcome, figure: str) -> list[tuple[float, float]]:
         if outcome.contender.base == outcome.contender.name:
             return [(value, value) for value in outcome.each(figure)]
-        beside = [sample[figure] for sample in outcome.beside]
+        beside = [fmean((before[figure], after[figure])) for before, after in outcome.beside]
         return list(zip(outcome.each(figure), beside, strict=True)) if beside else []
+
+    def noise(self, outcome: Outcome, figure: str) -> float:
+        """By what part the base's figures before and after differ from each other, mostly."""
+        return median(
+            abs(after[figure] - before[figure]) / fmean((before[figure], after[figure]))
+            for before, after in outcome.beside
+        )
 
 
 def run(
@@ -159,8 +166,7 @@ def _round(outcomes: list[Outcome], take: Callable[[Outcome], None]) -> None:
         if base.error:
             outcome.error = outcome.error or f"no base: {base.error}"
         elif len(outcome.samples) > took:
-            before, after = base.samples[-2:]
-            outcome.beside.append({key: fmean((before[key], after[key])) for key in before})
+            outcome.beside.append((base.samples[-2], base.samples[-1]))
 
 
 def _take(work: Work, outcome: Outcome, amounts: Amounts, patience_s: float) -> float:
