@@ -25,8 +25,8 @@ file has warmed the page cache.
 
 While others use the same cores, interpreted code takes up to twice the time, C code and system
 calls less than that. So throughputs and imports are measured when a loop of plain Python takes
-at most TOLERANCE % more than at its best in this run, and again, up to TRIES times, if it takes
-more at the end; but a round of a work waits for that no longer than PATIENCE s. The "pace"
+at most TOLERANCE % more than at its best in this run, and again if it takes more at the end,
+TRIES times in all; but a round of a work waits for that no longer than PATIENCE s. The "pace"
 above tells how many of these measurements were at the best pace to their end.
 
 - **Record**: `await log.ainfo("TEMPLATE", user="alice", n=n)` or what comes closest in

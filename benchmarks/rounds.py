@@ -156,6 +156,8 @@ def _round(outcomes: list[Outcome], take: Callable[[Outcome], None]) -> None:
             if outcome.contender.name not in needed:
                 take(outcome)
             continue
+        if outcome.error:
+            continue
         base = known[outcome.contender.base]
         if latest is not base:
             take(base)

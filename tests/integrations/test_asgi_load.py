@@ -193,7 +193,7 @@ def test_other_ends_have_their_records_under_each_server(server: str, tmp_path: 
         with client_of.connect(f"ws://{at}/echo", proxy=None) as connection:
             connection.send("a")
             assert connection.recv() == "a"
-            connection.ping().wait(30)  # the app listens again: granian tells nobody else
+            assert connection.ping().wait(30)  # the app listens again: granian tells nobody else
             served.end()
     ends = access_by_path(served.records())
     boom, left, closed = ends["/boom"], ends["/endless"], ends["/echo"]

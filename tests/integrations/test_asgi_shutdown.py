@@ -133,3 +133,25 @@ def test_a_time_that_means_nothing_is_refused(given: Any) -> None:
     """At construction, by name."""
     with pytest.raises(ConfigurationError, match=r"LoggingMiddleware\.shutdown_timeout: got"):
         LoggingMiddleware(Shop(Collect()), shutdown_timeout=given)
+
+
+async def test_that_there_is_no_record_of_a_call_that_is_left_is_told() -> None:
+    """With its path, which is the call's and not the shutdown's."""
+
+    class Odd(Shop):
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "http":  # which keeps to no protocol
+                await send({"type": "http.response.start", "status": 200, "headers": 1})
+                await send({"type": "http.response.pathsend", "path": "/etc/hosts"})
+                await send({"type": "http.response.body"})
+                await self.go.wait()
+                return
+            await super().__call__(scope, receive, send)
+
+    shop = Odd(sink := Collect())
+    async with Server(LoggingMiddleware(shop, shutdown_timeout=0.02)) as server:
+        await server.ask()
+        await server.shut_down()
+        await sink.until(3)
+        shop.go.set()
+    assert sink.messages[1:] == ["No record of /x", "closing"]

@@ -162,7 +162,7 @@ class Call:
             self._tell_missing(trouble)
 
     def _tell_missing(self, trouble: Exception) -> None:
-        self.access.errors.error("No record of {path}", error=type_name(trouble))
+        self.access.errors.error("No record of {path}", path=self.path, error=type_name(trouble))
 
     def _give_back(self) -> None:
         """Show what the app put into its scope, such as the route, to the middlewares around this
