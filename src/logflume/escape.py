@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
+from .pattern import lazy_pattern
 
 __all__ = ["escape"]
 
 # C0 and C1 controls, DEL, line and paragraph separators, bidi controls (Unicode UAX 9) and other
 # invisible marks, lone surrogates: all that could move the cursor, break the line or hide text.
-UNSAFE = re.compile(
+UNSAFE_SET = (
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
+UNSAFE = lazy_pattern(UNSAFE_SET)
 
 
 def escape(text: str) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from hashlib import blake2b
 from typing import Any
 
+from .pattern import lazy_pattern
 from .secrets import SHORTEST, Names, Span
 from .snapshot import MAX_DEPTH, SCALARS, safe_repr, safe_str, snapshot
 
@@ -22,8 +22,8 @@ _MOST_KEPT = 4_096
 _LONGEST_KEPT = 512
 _MOST_ROUNDS = 8
 _NAME_KEYS = ("name", "key")
-_OPTION = re.compile(r"--[A-Za-z][\w-]*+")
-_HASHED = re.compile(r"\[redacted:[0-9a-f]{12}\]")
+_OPTION = lazy_pattern(r"--[A-Za-z][\w-]*+")
+_HASHED = lazy_pattern(r"\[redacted:[0-9a-f]{12}\]")
 
 
 class Mask:
@@ -199,6 +199,8 @@ class Mask:
     def _marked(self, secret: str) -> str:
         if self._hash_key is None:
             return self._replacement
+        from hashlib import blake2b  # here, since it takes 2 ms to import, and few need it
+
         secret_bytes = secret.encode("utf-8", "surrogatepass")
         digest = blake2b(secret_bytes, digest_size=6, key=self._hash_key).hexdigest()
         return f"[redacted:{digest}]"

@@ -6,9 +6,8 @@ needs to look at the message; it is enough to look at the values.
 
 from __future__ import annotations
 
-import re
-
 from .mask import Mask
+from .pattern import lazy_pattern
 from .secrets import Names, Span
 from .template import pieces
 
@@ -21,14 +20,14 @@ SUSPECT, ACTIVE, INERT = range(3)
 """What a template is: with a secret in its own text; one whose values must be looked at together
 with the text around them; one that adds nothing to its values."""
 
-_HOLES = re.compile(
+_HOLES = lazy_pattern(
     r"(?:\{\w*(?:![rsa])?(?::[^{}]*)?\}|%(?:\(\w+\))?[#0\- +]*\d*(?:\.\d+)?[a-zA-Z])+"
 )
 # Prose before, between and after values: words and blanks that keep them apart, so that none can
 # be the name, the scheme, or another part of the secret that is in the next.
-_BEFORE = re.compile(r"(?:\A|[\s(])([A-Za-z]++(?:'[a-z]{1,2})?)[,;.)!?]*+\s++\(?\Z")
-_AFTER = re.compile(r"[,;.!?)%]*+\s++\(?[A-Za-z']++(?=[\s,;.!?)]|\Z)")
-_AT_THE_END = re.compile(r"[,;.!?)%]*+\s*+\Z")
+_BEFORE = lazy_pattern(r"(?:\A|[\s(])([A-Za-z]++(?:'[a-z]{1,2})?)[,;.)!?]*+\s++\(?\Z")
+_AFTER = lazy_pattern(r"[,;.!?)%]*+\s++\(?[A-Za-z']++(?=[\s,;.!?)]|\Z)")
+_AT_THE_END = lazy_pattern(r"[,;.!?)%]*+\s*+\Z")
 _LEADING = frozenset({"bearer", "basic", "api", "access", "private", "secret", "session"})
 
 

@@ -46,7 +46,7 @@ _ABOUT = """
 ABOUT = frozenset(_ABOUT.split())
 """A last word that makes a name tell something about a secret: `token_count`, `password_file`."""
 
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_A-Za-z]+|[A-Z]")
+_WORD = lazy_pattern(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_A-Za-z]+|[A-Z]")
 _MOST_KEPT = 4_096
 _LONGEST_KEPT = 128
 _LONGEST_RUN = 4

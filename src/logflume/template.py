@@ -8,7 +8,6 @@ not known stay as written, and nothing here raises.
 from __future__ import annotations
 
 import ast
-import re
 import string
 import sys
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from decimal import Decimal
 from itertools import count
 from typing import Any, TypeAlias
 
+from .pattern import lazy_pattern
 from .snapshot import safe_str
 
 __all__ = ["pieces", "render"]
@@ -30,11 +30,11 @@ MOST_PIECES = 64
 MOST_LETTERS = 4_096
 """Templates of more are made at run time: they are read each time, and none is kept."""
 
-_STRICT = re.compile(r"\{\{|\}\}|\{([^{}!:]*)(?:!([^{}:]*))?(?::([^{}]*))?\}")
-_PLACEHOLDER = re.compile(r"\{\{([^{}]*)\}\}|\{([^{}!:]*)(?:!([rsa]))?(?::([^{}]*))?\}")
-_PERCENT = re.compile(r"%(?:\([^()]*\))?[#0\- +]*(\*|\d+)?(?:\.(\*|\d+))?[hlL]?[a-zA-Z%]")
-_NESTED_KEY = re.compile(r"%\([^)]*\(")
-_DIGITS = re.compile(r"\d+")
+_STRICT = lazy_pattern(r"\{\{|\}\}|\{([^{}!:]*)(?:!([^{}:]*))?(?::([^{}]*))?\}")
+_PLACEHOLDER = lazy_pattern(r"\{\{([^{}]*)\}\}|\{([^{}!:]*)(?:!([rsa]))?(?::([^{}]*))?\}")
+_PERCENT = lazy_pattern(r"%(?:\([^()]*\))?[#0\- +]*(\*|\d+)?(?:\.(\*|\d+))?[hlL]?[a-zA-Z%]")
+_NESTED_KEY = lazy_pattern(r"%\([^)]*\(")
+_DIGITS = lazy_pattern(r"\d+")
 
 Filler: TypeAlias = Callable[[Mapping[str, Any]], str]
 

@@ -7,7 +7,6 @@ ITU T.416 as terminals have them (`38;2;r;g;b`).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
@@ -16,6 +15,7 @@ from typing import Any
 from .errors import ConfigurationError
 from .escape import escape
 from .level import CRITICAL, DEBUG, ERROR, INFO, SUCCESS, TRACE, WARNING, Level
+from .pattern import lazy_pattern
 from .snapshot import safe_str
 
 __all__ = ["RESET", "THEMES", "Theme", "sgr", "theme_of"]
@@ -24,7 +24,7 @@ RESET = "\x1b[0m"
 
 _ATTRIBUTES = {"bold": 1, "dim": 2, "italic": 3, "underline": 4, "reverse": 7, "strike": 9}
 _COLORS = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
-_HEX = re.compile(r"#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})")
+_HEX = lazy_pattern(r"#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})")
 _ACCEPTED = (
     f"words of {', '.join(_ATTRIBUTES)}; a color of {', '.join(_COLORS)}, bright_..., grey, "
     "0 to 255 or #rrggbb; 'on' and a color"

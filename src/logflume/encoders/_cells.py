@@ -6,11 +6,11 @@ them, take two cells, combining marks none.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from functools import lru_cache
 from typing import TypeAlias
 
+from ..pattern import lazy_pattern
 from ..theme import RESET
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
     "visible_cells",
 ]
 
-SGR = re.compile(r"\x1b\[[0-9;]*m")
+SGR = lazy_pattern(r"\x1b\[[0-9;]*m")
 
 Piece: TypeAlias = "tuple[str, str]"
 """What begins a style, and text in it."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from time import time_ns
 
 from ..errors import ConfigurationError
 from ..escape import escape
+from ..pattern import lazy_pattern
 from ._cells import cells
 from ._time_tokens import time_format
 
@@ -19,7 +19,7 @@ _FORMS = {
     "local": "YYYY-MM-DD[T]HH:mm:ss.SSSZ",
     "utc": "YYYY-MM-DD[T]HH:mm:ss.SSS[Z]!UTC",
 }
-_OWN_FORM = re.compile(r"%|YY|MM|DD|HH|hh|mm|ss|SS|\bX\b|\bx\b")
+_OWN_FORM = lazy_pattern(r"%|YY|MM|DD|HH|hh|mm|ss|SS|\bX\b|\bx\b")
 _ACCEPTED = (
     f"one of {', '.join(_FORMS)}, relative, a format of tokens as in Template (HH:mm:ss), or one "
     "of strftime, with %f for microseconds"

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from ..escape import escape
+from ..pattern import lazy_pattern
 from ..snapshot import safe_repr, safe_str
 from ..theme import RESET
 from ._cells import painted
 
 __all__ = ["Fields", "remember"]
 
-_NEEDS_QUOTES = re.compile(r"[\s\"'=]|^$")
+_NEEDS_QUOTES = lazy_pattern(r"[\s\"'=]|^$")
 _PLAIN = frozenset({int, float, bool, type(None)})
 _MOST_KEPT = 4_096
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from ..pattern import lazy_pattern
 from ..snapshot import safe_str, snapshot
 
 __all__ = [
@@ -36,7 +37,7 @@ MAX_64 = 2**63
 # What JSON lets stand as it is, of what `escape.UNSAFE` has: C1 controls, which are a colour or a
 # movement on some terminals, what some readers take for the end of a line, and what hides text or
 # turns it round. In UTF-8; DEL is left, which terminals pass over.
-_UNSAFE = re.compile(
+_UNSAFE = lazy_pattern(
     rb"\xc2[\x80-\x9f\xad]|\xd8\x9c|\xe1\xa0\x8e|\xe2\x80[\x8b-\x8f\xa8-\xae]|\xe2\x81[\xa0-\xaf]"
     rb"|\xef\xbb\xbf|\xef\xbf[\xb9-\xbb]|\xf3\xa0[\x80\x81][\x80-\xbf]"
 )

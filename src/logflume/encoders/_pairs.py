@@ -6,20 +6,20 @@ has any is written in double quotes, with the escapes of a JSON string.
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import Any
 
-from ..escape import UNSAFE
+from ..escape import UNSAFE_SET
+from ..pattern import lazy_pattern
 from ..snapshot import safe_str
 from ._json_values import digits_of, dumps, plain, valid
 from ._leaves import leaves
 
 __all__ = ["name_of", "pairs_of", "text_of"]
 
-_BARE = re.compile(r"[!#-&(-<>-~]+")
+_BARE = lazy_pattern(r"[!#-&(-<>-~]+")
 _LONG = 64  # beyond which names are not kept, which may come from outside
-_SPECIAL = re.compile(rf"[\s\"'=\ufffd]|{UNSAFE.pattern}")
+_SPECIAL = lazy_pattern(rf"[\s\"'=\ufffd]|{UNSAFE_SET}")
 
 
 def name_of(key: Any) -> str:

@@ -5,12 +5,12 @@ Names of days and months are English, whatever the locale.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from ..errors import ConfigurationError
+from ..pattern import lazy_pattern
 from ._times import second_of
 
 __all__ = ["time_format"]
@@ -60,7 +60,7 @@ _OF_SECOND: dict[str, OfSecond] = {
     "zz": lambda d: d.tzname() or "",
     "X": lambda d: f"{d.timestamp():.0f}",
 }
-_TOKEN = re.compile(r"\[([^\[\]]*)\]|(S+|x)|(" + "|".join(_OF_SECOND) + ")")
+_TOKEN = lazy_pattern(r"\[([^\[\]]*)\]|(S+|x)|(" + "|".join(_OF_SECOND) + ")")
 
 
 def time_format(setting: str, spec: str) -> OfMoment:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import Any
 
 from ..errors import ConfigurationError
 from ..exception import ExceptionInfo
+from ..pattern import lazy_pattern
 from ..record import Record, process_id
 from ..snapshot import safe_str
 from ._backtrace import stack_trace
@@ -34,7 +34,7 @@ _FIELD_SETS = frozenset(
 _TRACING = {name: tuple(name.split("_")) for name in ("trace_id", "transaction_id", "span_id")}
 # Written with the dot, as the logging specification has it, and so no place for others.
 _DOTTED = {("log", "level"), ("ecs", "version")}
-_NOT_IN_LABELS = re.compile(r"[.*\\]")
+_NOT_IN_LABELS = lazy_pattern(r"[.*\\]")
 
 
 class Ecs(Configured):

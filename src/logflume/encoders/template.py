@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import string
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
@@ -10,6 +9,7 @@ from typing import Any, TypeAlias
 from ..errors import ConfigurationError
 from ..escape import escape
 from ..level import parse_level
+from ..pattern import lazy_pattern
 from ..record import Record, Site
 from ..snapshot import safe_str, type_name
 from ..template import MAX_WIDTH, render
@@ -30,8 +30,8 @@ _DEFAULT = (
 )
 _INDENT = "  "
 _BLANK = " \n"
-_FIELD = re.compile(r"fields(?:\.(\w+)|\[([^\[\]]+)\])")
-_VAST = re.compile(r"\d{7}")
+_FIELD = lazy_pattern(r"fields(?:\.(\w+)|\[([^\[\]]+)\])")
+_VAST = lazy_pattern(r"\d{7}")
 _CONVERSIONS: dict[str, Callable[[Any], str]] = {"r": repr, "a": ascii, "s": str}
 
 _NUMBERS: dict[str, Part] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from copy import copy
@@ -11,6 +10,7 @@ from typing import Any, TypeVar
 
 from ..errors import ConfigurationError
 from ..exception import ExceptionInfo, Frame
+from ..pattern import lazy_pattern
 from ..record import Record
 from ..snapshot import type_name
 
@@ -20,8 +20,8 @@ S = TypeVar("S", bound=Sequence[Any])
 
 _CAN_BE_CUT = frozenset({str, bytes, dict, list, tuple})
 _SHORTEST = 32  # there must be room for the marker
-_MORE = re.compile(r"<(\d+) more>")
-_FRAMES_LEFT_OUT = re.compile(r"(\d+) frames left out")
+_MORE = lazy_pattern(r"<(\d+) more>")
+_FRAMES_LEFT_OUT = lazy_pattern(r"(\d+) frames left out")
 
 
 class Truncate:

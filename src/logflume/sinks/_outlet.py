@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import select
 import sys
 from typing import Any, TextIO
 
 from ..errors import ConfigurationError
+from ..pattern import lazy_pattern
 from ._bars import above_tqdm, through_rich
 from ._terminal import columns_of, encoding_of, is_notebook, is_terminal, wants_color
 
 __all__ = ["Outlet", "RichOutlet"]
 
-_SGR = re.compile(rb"\x1b\[[0-9;]*m")
+_SGR = lazy_pattern(rb"\x1b\[[0-9;]*m")
 
 
 class Outlet:
