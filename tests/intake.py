@@ -25,13 +25,14 @@ class Taken:
     def __init__(self, *, at_home: bool) -> None:
         self.ident = get_ident() if at_home else -1
         self.thread = "MainThread"
-        self.loop: Any = None
+        self.task_key: Any = None
+        self.tasks_have_names = False
         self.records: deque[Record] = deque()
         self.queue = self.records
         self.mark = sys.maxsize if at_home else 0
         self.wanted = True
 
-    def task_of(self, loop: Any) -> None:
+    def task_of(self, key: Any) -> None:
         return None
 
     def submit(self, record: Record) -> None:

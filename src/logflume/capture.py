@@ -228,9 +228,9 @@ def level_method(level: Level, *, waits: bool) -> Any:  # noqa: C901 - see below
             frame = getframe(1)
             intake = _intake
             if get_ident() == intake.ident:
-                task = intake.task_of(intake.loop)
-                if task is not None and type(task) is not str:
-                    task = task.get_name()
+                task = intake.task_of(intake.task_key)
+                if task is not None:
+                    task = task.name if intake.tasks_have_names else task.get_name()
                 record = Record(
                     time_ns(), level, message, args, fields, self._bound, context,
                     source.name, frame.f_code, frame.f_lasti, intake.thread, task,
@@ -337,8 +337,10 @@ def _here() -> tuple[str, str | None]:
     intake = _intake
     if get_ident() != intake.ident:
         return _whereabouts()
-    task = intake.task_of(intake.loop)
-    return intake.thread, task if task is None or type(task) is str else task.get_name()
+    task = intake.task_of(intake.task_key)
+    if task is not None:
+        task = task.name if intake.tasks_have_names else task.get_name()
+    return intake.thread, task
 
 
 def _submit(record: Record, waits: bool) -> Any:

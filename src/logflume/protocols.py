@@ -232,11 +232,15 @@ class Intake(Protocol):
     On the thread `ident`, a record without an `extra` may be appended to `queue` while that is
     shorter than `mark`, and that is all. Otherwise the first two ways are for calls on that thread,
     the last two for calls from any other. None of them raises.
+
+    The task that a call on that thread comes from is what `task_of` says of `task_key`. It has a
+    `name`, as trio's do, or a `get_name()`.
     """
 
     ident: int
     thread: str
-    loop: Any
+    task_key: Any
+    tasks_have_names: bool
     queue: deque[Record]
     mark: int
 

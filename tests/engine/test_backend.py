@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import types
+from typing import Any
 
+import anyio
 import pytest
 
 from logflume import Pipeline, get_logger
-from logflume.engine.backend import in_trio
+from logflume.engine.backend import in_trio, running_loop
 from tests.fakes import Collect
 
 
@@ -23,3 +25,36 @@ def test_trio_that_another_thread_is_importing_costs_no_record(
         get_logger("app").info("logged meanwhile")
         monkeypatch.undo()
     assert [record.message for record in sink.records] == ["logged meanwhile"]
+
+
+@pytest.mark.parametrize("anyio_backend", ["trio"])
+@pytest.mark.parametrize("inside", [True, False], ids=["its own variable", "its function"])
+async def test_the_task_that_trio_is_in(inside: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By name, none between tasks; whether or not it still keeps it where it does."""
+    import trio
+
+    current_task: Any = trio.lowlevel.current_task
+    if not inside:
+        monkeypatch.setattr(trio.lowlevel, "current_task", lambda: current_task())
+    here = running_loop()
+    assert (here.task_key == "task") is inside
+    assert here.task_of(here.task_key) is current_task()
+
+    sink = Collect()
+    log = get_logger("app")
+
+    class Instrument(trio.abc.Instrument):
+        def before_io_wait(self, timeout: float) -> None:
+            trio.lowlevel.remove_instrument(self)
+            log.info("{task}", task=here.task_of(here.task_key))
+
+    async def work() -> None:
+        await log.ainfo("in a task")
+        log.opt(depth=0).info("with options")
+
+    async with Pipeline(sink), anyio.create_task_group() as tasks:
+        tasks.start_soon(work, name="worker")
+        trio.lowlevel.add_instrument(Instrument())
+        await sink.until(3)
+    found = {record.message: record.task for record in sink.records}
+    assert found == {"in a task": "worker", "with options": "worker", "None": None}

@@ -45,13 +45,14 @@ class _Elsewhere:
 
     ident = -1
     thread = ""
-    loop: Any = None
+    task_key: Any = None
+    tasks_have_names = False
     mark = 0
 
     def __init__(self) -> None:
         self.queue: deque[Record] = deque()
 
-    def task_of(self, loop: Any) -> None:
+    def task_of(self, key: Any) -> None:
         return None
 
     def wants(self, level_no: int) -> bool:

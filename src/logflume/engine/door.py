@@ -77,7 +77,8 @@ class Door:
     ) -> None:
         self.ident = -1  # no thread, until `bind`
         self.thread = ""
-        self.loop: Any = None
+        self.task_key: Any = None
+        self.tasks_have_names = False
         self.task_of: Callable[[Any], Any] = _no_task
         self.wants = wants
         self._here: Loop | None = None
@@ -114,7 +115,8 @@ class Door:
         """Make a loop's thread the home of this door."""
         self._here = here
         self.thread = here.thread
-        self.loop = here.loop
+        self.task_key = here.task_key
+        self.tasks_have_names = here.tasks_have_names
         self.task_of = here.task_of
         self.ident = here.ident
         with self._lock:
@@ -440,7 +442,7 @@ class Door:
             )
 
 
-def _no_task(loop: Any) -> None:
+def _no_task(key: Any) -> None:
     return None
 
 

@@ -340,14 +340,15 @@ class _Between:
 
     ident = -1
     thread = ""
-    loop: Any = None
+    task_key: Any = None
+    tasks_have_names = False
     mark = 0
 
     def __init__(self, behind: Connection) -> None:
         self.queue: deque[Record] = deque()
         self._behind = behind
 
-    def task_of(self, loop: Any) -> None:
+    def task_of(self, key: Any) -> None:
         return None
 
     def wants(self, level_no: int) -> bool:
