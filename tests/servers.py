@@ -75,7 +75,11 @@ class Served:
 
     def wait(self) -> None:
         """Wait for its end, which is the one that this server has after SIGTERM."""
-        assert self._process.wait(timeout=30) == self._ended, self.told
+        try:
+            status = self._process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it does not end: {self.told}") from None
+        assert status == self._ended, self.told
 
     @property
     def told(self) -> str:

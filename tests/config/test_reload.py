@@ -307,7 +307,7 @@ async def test_a_reload_that_nobody_waits_for_goes_on() -> None:
 async def test_closing_does_not_wait_for_a_reload() -> None:
     """A sink that hangs in opening is given up with the shutdown; whoever waits is told."""
     old, new = Collect("old"), SlowToOpen("new")
-    config = {**routes(old), "shutdown_timeout": 0.2}
+    config = {**routes(old), "shutdown_timeout": 1.0}
     told: list[PipelineError] = []
 
     async def reload() -> None:

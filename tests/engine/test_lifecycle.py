@@ -115,9 +115,9 @@ async def test_a_hung_sink_holds_up_no_longer_than_the_timeout() -> None:
     """Closing takes at most `shutdown_timeout`; what was stuck is counted, and told."""
     sink, good = Hang(), Collect("good")
     started = time.monotonic()
-    async with Pipeline(sink, good, shutdown_timeout=0.2) as pipeline:
+    async with Pipeline(sink, good, shutdown_timeout=1.0) as pipeline:
         await log.ainfo("one")
-    assert time.monotonic() - started < 3.0
+    assert time.monotonic() - started < 20.0
     assert pipeline.stats().routes["hang"].dropped == {"shutdown": 1}
     assert good.messages == ["one"]
 
@@ -138,18 +138,18 @@ async def test_a_sink_that_moves_all_the_time_holds_up_no_longer_either(waits: b
                 pass
 
     async with Pipeline(
-        Route(Busy(), batch=Batch(max_records=1), buffer_records=2_000), shutdown_timeout=0.1
+        Route(Busy(), batch=Batch(max_records=1), buffer_records=5_000), shutdown_timeout=0.1
     ) as pipeline:
-        for _ in range(1_000):
+        for _ in range(4_000):  # more than 20 s of work
             log.info("one of many")
         started = time.monotonic()
         report = await pipeline.flush(0.1)
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < 10.0
         assert not report.complete
         started = time.monotonic()
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 10.0
     counts = pipeline.stats().routes["collect"]
-    assert counts.delivered <= calls < 600
+    assert counts.delivered <= calls < 4_000
     assert counts.balanced
     assert counts.pending == 0
 
@@ -157,7 +157,7 @@ async def test_a_sink_that_moves_all_the_time_holds_up_no_longer_either(waits: b
 async def test_who_waits_can_be_cancelled_though_there_is_always_news() -> None:
     """One who looks again in every turn of the loop, too."""
     progress = Progress()
-    until = time.monotonic() + 2.0
+    until = time.monotonic() + 20.0
 
     async def tell() -> None:
         while time.monotonic() < until:
@@ -178,7 +178,8 @@ async def test_a_retry_does_not_hold_up_the_shutdown() -> None:
     with anyio.fail_after(5):
         async with Pipeline(sink, shutdown_timeout=0.1) as pipeline:
             await log.ainfo("one")
-            await pipeline.flush(0.05)
+            while not pipeline.stats().routes["flaky"].retries:
+                await anyio.lowlevel.checkpoint()
     assert pipeline.stats().routes["flaky"].dropped == {"shutdown": 1}
 
 
@@ -191,7 +192,7 @@ async def test_a_sink_that_hangs_when_closed_is_left() -> None:
 
     sink = HangsClosing()
     with anyio.fail_after(5):
-        async with Pipeline(sink, shutdown_timeout=0.1):
+        async with Pipeline(sink, shutdown_timeout=1.0):
             await log.ainfo("one")
     assert sink.messages == ["one"]
 
@@ -326,7 +327,7 @@ async def test_aclose_from_another_loop() -> None:
 
 async def test_aclose_of_a_pipeline_never_opened() -> None:
     """There is nothing to wait for."""
-    with anyio.fail_after(1):
+    with anyio.fail_after(5):
         await Pipeline(Collect()).aclose()
 
 
@@ -505,7 +506,7 @@ def test_a_hung_sink_does_not_hold_up_the_exit() -> None:
         log.info("stuck")
         print(time.monotonic(), flush=True)
     """)
-    assert time.monotonic() - float(done.stdout) < 2.7
+    assert time.monotonic() - float(done.stdout) < 20.0
     assert done.returncode == 0, done.stderr
     assert "1 record dropped by route 'hang': shutdown" in done.stderr
 
@@ -591,7 +592,7 @@ def test_ctrl_c_drains(backend: str) -> None:
             async def send(self, batch): await anyio.sleep_forever()
             async def aclose(self): ...
         async def main():
-            async with Pipeline(Print(), Hang(), shutdown_timeout=0.5):
+            async with Pipeline(Print(), Hang(), shutdown_timeout=1.5):
                 for n in range(50): await log.ainfo("before")
                 os.kill(os.getpid(), signal.SIGINT)
                 await anyio.sleep(30)

@@ -331,11 +331,12 @@ async def test_flush_waits_for_what_was_accepted_before() -> None:
 
 async def test_a_flush_that_takes_too_long_says_what_is_pending() -> None:
     """After `timeout` seconds the report names the routes and how much is left."""
-    sink = Hang()
-    async with Pipeline(sink, Collect(), shutdown_timeout=0.05) as pipeline:
+    sink, well = Hang(), Collect()
+    async with Pipeline(sink, well, shutdown_timeout=0.05) as pipeline:
         for _ in range(3):
             await log.ainfo("stuck")
-        report = await pipeline.flush(0.05)
+        await well.until(3)
+        report = await pipeline.flush(0.5)
         assert (report.complete, report.pending) == (False, {"hang": 3})
 
 

@@ -313,7 +313,7 @@ async def test_lazy_values_have_a_time_limit() -> None:
         for _ in range(100):
             log.opt(lazy=True).info("{x}", x=never)
         log.info("after")
-        assert (await pipeline.flush(2)).complete
+        assert (await pipeline.flush(20)).complete
     assert sink.messages == ["<lazy value failed: TimeoutError>"] * 100 + ["after"]
 
 
@@ -327,7 +327,7 @@ async def test_lazy_values_cannot_end_the_pipeline() -> None:
     async with Pipeline(sink) as pipeline:
         log.opt(lazy=True).info("{x}", x=leave)
         log.info("after")
-        assert (await pipeline.flush(2)).complete
+        assert (await pipeline.flush(20)).complete
     assert sink.messages == ["<lazy value failed: SystemExit>", "after"]
 
 
@@ -344,7 +344,7 @@ async def test_a_time_that_is_none_is_no_end_of_the_pipeline(due: Any) -> None:
     sink = Collect()
     async with Pipeline(sink, processors=[Odd()]) as pipeline:
         log.info("kept")
-        assert (await pipeline.flush(2)).complete
+        assert (await pipeline.flush(20)).complete
     assert pipeline.stats().door.filtered == 1
 
 
@@ -358,7 +358,7 @@ async def test_what_giving_out_raises_is_no_end_of_the_pipeline() -> None:
     sink = Collect()
     async with Pipeline(sink, processors=[Leaves()]) as pipeline:
         log.info("kept")
-        assert (await pipeline.flush(2)).complete
+        assert (await pipeline.flush(20)).complete
     assert pipeline.stats().door.filtered == 1
 
 
@@ -379,7 +379,7 @@ async def test_a_processor_that_is_always_due_does_not_stop_the_loop() -> None:
     with anyio.fail_after(5):
         async with Pipeline(sink, processors=[always]) as pipeline:
             log.info("kept")
-            assert (await pipeline.flush(2)).complete
+            assert (await pipeline.flush(20)).complete
             await anyio.wait_all_tasks_blocked()
     assert sink.messages == ["kept"]
     assert always.asked < 50

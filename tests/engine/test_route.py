@@ -175,7 +175,7 @@ async def test_a_batch_has_at_most_max_bytes() -> None:
 async def test_a_batch_waits_for_its_age() -> None:
     """With max_age, records are sent once the first has waited that long."""
     sink = Collect()
-    async with Pipeline(Route(sink, batch=Batch(max_age=0.05))):
+    async with Pipeline(Route(sink, batch=Batch(max_age=1.0))):
         for n in range(3):
             await log.ainfo(str(n))
         assert sink.batches == []
@@ -194,7 +194,7 @@ async def test_a_flush_does_not_wait_for_the_age() -> None:
 async def test_closing_does_not_wait_for_the_age() -> None:
     """Closing sends what is there at once."""
     sink = Collect()
-    with anyio.fail_after(4):
+    with anyio.fail_after(20):
         async with Pipeline(Route(sink, batch=Batch(max_age=3600.0))):
             await log.ainfo("one")
     assert sink.messages == ["one"]
@@ -262,8 +262,8 @@ async def test_time_in_which_the_process_stood_still_is_no_reason_to_give_up(
     monkeypatch.setattr(
         delivery, "time", SimpleNamespace(monotonic=lambda: awake() + hours * 3_600)
     )
-    retry = Retry(max_elapsed=1.0, initial=0.0)
-    counts = await sent_to(Route(Asleep(3), retry=retry, timeout=0.3))
+    retry = Retry(max_elapsed=10.0, initial=0.0)
+    counts = await sent_to(Route(Asleep(3), retry=retry, timeout=3.0))
     assert (counts.delivered, counts.retries) == (1, 3)
 
 
@@ -345,7 +345,7 @@ async def test_a_send_that_ends_in_spite_of_its_time_limit_is_told(one_by_one: b
             self.keep(batch.records)
 
     sink = Stubborn()
-    counts = await sent_to(Route(sink, timeout=0.05, batch=Batch(max_age=60.0)), 4)
+    counts = await sent_to(Route(sink, timeout=0.5, batch=Batch(max_age=60.0)), 4)
     assert [len(batch) for batch in sink.batches] == ([4, 2] if one_by_one else [4])
     assert sink.in_time == [True, False, False, True, True][: 5 if one_by_one else 3]
     assert (counts.delivered, counts.dropped) == (4, {})
@@ -419,10 +419,10 @@ async def test_a_send_that_takes_too_long_is_given_up() -> None:
                 await anyio.sleep_forever()
 
     sink = HangsOnce()
-    counts = await sent_to(Route(sink, timeout=0.05, batch=Batch(max_records=1)), 2)
+    counts = await sent_to(Route(sink, timeout=0.5, batch=Batch(max_records=1)), 2)
     assert counts.dropped == {"timeout": 1}
     assert sink.messages == ["1"]
-    assert counts.last_error == "TimeoutError: no answer within 0.05 s"
+    assert counts.last_error == "TimeoutError: no answer within 0.5 s"
 
 
 def base_exceptions() -> list[BaseException]:
@@ -582,7 +582,7 @@ async def test_waiting_ends_when_the_sink_does_not_move() -> None:
         with anyio.fail_after(10):
             for n in range(300):
                 await log.ainfo(str(n))
-        await pipeline.flush(0.1)
+        await other.until(300)
         assert pipeline.stats().door.dropped == {}
     assert [m for m in other.messages if m.isdecimal()] == [str(n) for n in range(300)]
 

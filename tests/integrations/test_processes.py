@@ -99,7 +99,7 @@ def test_the_shutdown_timeout_is_the_most_it_takes() -> None:
             print(time.monotonic(), flush=True)
             kill()
     """)
-    assert time.monotonic() - float(done.stdout) < 3.0
+    assert time.monotonic() - float(done.stdout) < 20.0
     assert "1 record dropped by route 'hang': shutdown" in done.stderr
     assert done.returncode == 143
 
@@ -232,7 +232,7 @@ def test_a_second_signal_kills_at_once() -> None:
     """Whoever asks twice does not want to wait for the shutdown timeout."""
     done = run_program("""
         def again():
-            time.sleep(0.4)
+            time.sleep(1)
             kill()
         with exit_on_signals():
             with Pipeline(Hang(), shutdown_timeout=20.0):
@@ -590,9 +590,10 @@ def test_a_signal_for_a_grandchild_is_not_taken_for_the_child_s() -> None:
         """
     def beget():
         with exit_on_signals():
-            grandchild = fork.Process(target=wait_for_signal)
+            begun = fork.Event()
+            grandchild = fork.Process(target=lambda: (begun.set(), wait_for_signal()))
             grandchild.start()
-            time.sleep(0.2)
+            begun.wait()
             grandchild.terminate()
             grandchild.join()
             time.sleep(0.5)

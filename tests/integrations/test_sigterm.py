@@ -101,7 +101,7 @@ async def slow(record):
     if record["fields"]["n"] == 1:
         os.kill(os.getpid(), signal.SIGTERM)
         if sys.argv[1] == "kills":
-            await anyio.sleep(0.4)
+            await anyio.sleep(1)
             os.kill(os.getpid(), signal.SIGTERM)
     await anyio.sleep(0.3)
     os.write(1, str(record["fields"]["n"]).encode())

@@ -178,14 +178,17 @@ async def test_a_loop_that_stands_still_is_no_call_that_takes_too_long(
         return None
 
     monkeypatch.setattr(_one_by_one, "HOP", -1.0)  # each record by itself
-    async with Pipeline(Route(call, name="it", timeout=0.1)) as pipeline:
+    sink = Callback(call)
+    async with Pipeline(Route(sink, name="it", timeout=1.0)) as pipeline:
         for n in range(3):
             get_logger("tests.callback").info(str(n))
         while not begun.is_set():
             await anyio.lowlevel.checkpoint()
-        with may_block():  # longer than the time limit, and than the call takes
+        with may_block():
             go_on.set()
-            time.sleep(0.15)
+            while sink._thread.goes_on:
+                time.sleep(0.001)
+            time.sleep(1.1)  # longer than the time limit
         await pipeline.flush(timeout=20)
         counts = pipeline.stats().routes["it"]
     assert seen == ["0", "1", "2"]
@@ -284,7 +287,7 @@ async def test_only_the_record_that_a_call_hangs_at_is_lost(awaits: bool) -> Non
             hung.wait()
         return later() if awaits else None
 
-    async with Pipeline(Route(call, timeout=0.3, retry=Retry(attempts=1))) as pipeline:
+    async with Pipeline(Route(call, timeout=1.0, retry=Retry(attempts=1))) as pipeline:
         for n in range(10):
             get_logger("tests.callback").info(str(n))
         await pipeline.flush(timeout=20)
@@ -305,13 +308,13 @@ async def test_later_records_wait_when_four_calls_hang() -> None:
         else:
             seen.append(record["message"])
 
-    async with Pipeline(Route(call, timeout=0.1)) as pipeline:
+    async with Pipeline(Route(call, timeout=0.5)) as pipeline:
         for n in range(10):
             get_logger("tests.callback").info(str(n))
         with anyio.fail_after(20):
             while pipeline.stats().routes["call"].dropped != {"timeout": 4}:
                 await anyio.sleep(0.01)
-        assert (await pipeline.flush(0.4)).pending == {"call": 6}
+        assert (await pipeline.flush(1.2)).pending == {"call": 6}
         hung.set()
         assert (await pipeline.flush(20)).complete
         counts = pipeline.stats().routes["call"]

@@ -263,10 +263,10 @@ async def test_it_goes_on_after_a_call_that_hangs(logger: Any) -> None:
 
     with may_block():
         logger.add(sink, format="{message}", catch=False)
-    async with Pipeline(Route(Loguru(), timeout=0.1, retry=Retry(attempts=1))) as pipeline:
+    async with Pipeline(Route(Loguru(), timeout=0.5, retry=Retry(attempts=1))) as pipeline:
         for message in ("hang", "next", "last"):
             log.info(message)
-        assert (await pipeline.flush(0.5)).pending == {"loguru": 2}
+        assert (await pipeline.flush(1.2)).pending == {"loguru": 2}
         release.set()
         await pipeline.flush()
         counts = pipeline.stats().routes["loguru"]
