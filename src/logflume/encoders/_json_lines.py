@@ -113,7 +113,9 @@ class JsonLines:
         tail_of = self._tails.get
         millisecond, prefix = self._clock
         microseconds = _MICROSECONDS
-        bound = context = None
+        bound: dict[str, Any] | None = None
+        context: dict[str, Any] | None = None
+        around: dict[str, Any] = {}
         for r in records:
             past = r.time_ns - millisecond
             if not 0 <= past < _MILLISECOND:
@@ -123,16 +125,12 @@ class JsonLines:
             if fields is None:
                 fields = r.call_fields
                 see(fields)
-                if r.bound is not bound:
-                    bound = r.bound
-                    see(bound)
-                if bound:
-                    fields = bound | fields
-                if r.context is not context:
-                    context = r.context
-                    see(context)
-                if context:
-                    fields = context | fields
+                if r.bound is not bound or r.context is not context:
+                    bound, context = r.bound, r.context
+                    around = context | bound if context and bound else context or bound
+                    see(around)
+                if around:
+                    fields = around | fields
             else:
                 see(fields)
             template = r.template
