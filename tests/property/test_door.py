@@ -43,7 +43,8 @@ class HandTurned(RuleBasedStateMachine):
         self.capacity = capacity
         self.room = capacity - capacity // 10
         self.door = Door(capacity, 0.0, lambda no: True, News(lambda: None))
-        self.door.bind(Loop(None, lambda callback: callback(), lambda loop: "task"))
+        post, task_of = (lambda callback: callback()), (lambda key: self)
+        self.door.bind(Loop(None, post, task_of, None, tasks_have_names=False))
 
     def record(self, producer: str, level: str) -> Record:
         with captured() as taken:
