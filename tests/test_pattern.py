@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import re
 import subprocess
 import sys
 
 import pytest
 
+from logflume import processors
 from logflume.pattern import lazy_pattern
+from tests.intake import record_of
 
 PROGRAM = """
 import re
@@ -39,6 +43,17 @@ def test_it_does_what_a_compiled_one_does() -> None:
         assert lazy.sub("-", text) == compiled.sub("-", text)
         assert bool(lazy.match(text)) is bool(compiled.match(text))
     assert lazy.pattern == compiled.pattern
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_it_can_be_copied_and_pickled(used: bool) -> None:
+    """As a compiled one, and what holds one, as processors do."""
+    lazy = lazy_pattern("A", re.IGNORECASE)
+    assert not used or lazy.match("a")
+    for same in (copy.copy(lazy), copy.deepcopy(lazy), pickle.loads(pickle.dumps(lazy))):
+        assert same.match("a")
+    redact = pickle.loads(pickle.dumps(processors.Redact(hash_key=b"k" * 16)))
+    assert redact(record_of("m", password="hunter2")).fields["password"] != "hunter2"
 
 
 @pytest.mark.parametrize(

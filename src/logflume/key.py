@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable
 from types import NoneType
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from .digest import blake2b
 from .errors import ConfigurationError
 from .record import Record
 from .snapshot import safe_repr
@@ -51,8 +52,6 @@ def brief(text: str) -> str | bytes:
     """Return a text itself, or a digest of it that has 16 bytes if it is long."""
     if len(text) <= _LONGEST:
         return text
-    from hashlib import blake2b  # here, since it takes 2 ms to import, and few need it
-
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 

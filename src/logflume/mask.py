@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from .digest import blake2b
 from .pattern import lazy_pattern
 from .secrets import SHORTEST, Names, Span
 from .snapshot import MAX_DEPTH, SCALARS, safe_repr, safe_str, snapshot
@@ -199,8 +200,6 @@ class Mask:
     def _marked(self, secret: str) -> str:
         if self._hash_key is None:
             return self._replacement
-        from hashlib import blake2b  # here, since it takes 2 ms to import, and few need it
-
         secret_bytes = secret.encode("utf-8", "surrogatepass")
         digest = blake2b(secret_bytes, digest_size=6, key=self._hash_key).hexdigest()
         return f"[redacted:{digest}]"

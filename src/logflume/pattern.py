@@ -19,6 +19,9 @@ class _Pattern:
         self._text = text
         self._flags = flags
 
+    def __reduce__(self) -> Any:
+        return _lazy_pattern, (self._text, self._flags)
+
     def __getattr__(self, name: str) -> Any:
         found = getattr(re.compile(self._text, self._flags), name)
         setattr(self, name, found)  # the next time, nothing stands between it and the caller

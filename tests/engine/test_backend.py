@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import types
 from typing import Any
@@ -58,3 +59,32 @@ async def test_the_task_that_trio_is_in(inside: bool, monkeypatch: pytest.Monkey
         await sink.until(3)
     found = {record.message: record.task for record in sink.records}
     assert found == {"in a task": "worker", "with options": "worker", "None": None}
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("at_home", [True, False])
+async def test_a_task_that_cannot_say_its_name_loses_no_record(at_home: bool) -> None:
+    """One of a class of somebody's own: the record has none."""
+
+    class Nameless(asyncio.Task[Any]):
+        def get_name(self) -> str:
+            raise ValueError("no name")
+
+    async def work() -> None:
+        await get_logger("app").ainfo("said")
+
+    def elsewhere() -> None:
+        async def main() -> None:
+            await Nameless(work(), loop=asyncio.get_running_loop())
+
+        asyncio.run(main())
+
+    sink = Collect()
+    async with Pipeline(sink):
+        if at_home:
+            await Nameless(work(), loop=asyncio.get_running_loop())
+        else:
+            await anyio.to_thread.run_sync(elsewhere)
+        await sink.until(1)
+    (record,) = sink.records
+    assert (record.message, record.task) == ("said", None)

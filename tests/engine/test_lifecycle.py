@@ -493,6 +493,21 @@ def test_the_default_pipeline_drains_when_the_script_fails() -> None:
     assert "before" in done.stderr
 
 
+def test_what_is_written_at_the_very_end_is_redacted_each_time() -> None:
+    """And the context of who logs is as it was."""
+    done = run_script("""
+        import atexit
+        def bye():
+            with context(user="alice"):
+                for n in range(3): log.info("bye", n=n, password="hunter2")
+        atexit.register(bye)
+        from logflume import context, log
+    """)
+    assert done.stderr.count("password=[redacted]") == 3, done.stderr
+    assert done.stderr.count("user=alice") == 3
+    assert "hunter2" not in done.stderr
+
+
 def test_a_hung_sink_does_not_hold_up_the_exit() -> None:
     """The interpreter ends within the shutdown timeout, hung sink or not."""
     done = run_script("""
@@ -746,6 +761,37 @@ def test_records_logged_at_the_end_of_the_stack_hold_up_no_others() -> None:
                 deep(sys.getrecursionlimit() - left)
             log.info("next")
             assert pipeline.complete(5).complete
+
+
+def frames() -> int:
+    """Return how deep the stack is."""
+    frame, count = sys._getframe(), 0
+    while frame.f_back is not None:
+        frame, count = frame.f_back, count + 1
+    return count
+
+
+async def test_nor_do_they_on_the_loop_while_the_pump_sleeps() -> None:
+    """What wakes it is not begun where it could not be ended: it would be asleep for ever."""
+
+    def deep(n: int) -> None:
+        if n:
+            deep(n - 1)
+        else:
+            default_log.info("edge")
+
+    sink = Collect()
+    async with Pipeline(sink) as pipeline:
+        for left in range(2, 70):
+            await anyio.wait_all_tasks_blocked()
+            with contextlib.suppress(RecursionError):
+                deep(sys.getrecursionlimit() - frames() - left)
+            default_log.info("next")
+            assert (await pipeline.flush(20)).complete, left
+        door = pipeline.stats().door
+    assert door.received == door.delivered == len(sink.messages)
+    assert sink.messages.count("next") == 68
+    assert 50 < sink.messages.count("edge") <= 68  # none twice; very near the end there is none
 
 
 BLOCKED = """

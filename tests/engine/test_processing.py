@@ -302,6 +302,31 @@ def test_what_is_kept_stays_with_the_parent_after_a_fork() -> None:
     assert sink.messages == ["kept"]
 
 
+@pytest.mark.parametrize("at", ["passes", "__call__"])
+async def test_what_a_finalizer_says_during_redaction_is_redacted(
+    at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the handler of a signal: whatever runs on the loop's thread just then."""
+    redact = getattr(processors.Redact, at)
+
+    def interrupted(self: Any, given: Any) -> Any:
+        if not said:
+            said.append("once")
+            log.info("closed", password="hunter2")
+        return redact(self, given)
+
+    said: list[str] = []
+    monkeypatch.setattr(processors.Redact, at, interrupted)
+    sink = Collect()
+    async with Pipeline(sink):
+        for _ in range(3):
+            await log.ainfo("opened", password="hunter2")
+            await sink.until(1)
+        await sink.until(4)
+    assert sorted(sink.messages) == ["closed", "opened", "opened", "opened"]
+    assert {record.fields["password"] for record in sink.records} == {"[redacted]"}
+
+
 async def test_lazy_values_have_a_time_limit() -> None:
     """One that never comes is a marker after the processors' timeout; so are all of its burst."""
     sink = Collect()

@@ -98,12 +98,17 @@ class Loop:
         return True
 
     def call(self, callback: Callable[[], object]) -> bool:
-        """Run a function now inside a task of the loop, or soon from anywhere else.
+        """Run a function now inside a task of the loop, or soon from anywhere else; False if the
+        loop has ended, or there is too little of the stack left.
 
         A signal handler or finalizer runs on the loop's thread too, but while the loop may be
         waiting for the system: it has to be woken as from another thread.
         """
         if threading.get_ident() == self.ident and self.task_of(self.task_key) is not None:
+            try:
+                _need(_FRAMES)
+            except RecursionError:  # it would stop half-way, and could never be called again
+                return False
             callback()
             return True
         return self.post(callback)
@@ -142,6 +147,16 @@ class Loop:
             others.close()
 
         return end
+
+
+_FRAMES = 40
+"""How deep the functions may go that wake a task: less than that."""
+
+
+def _need(frames: int) -> None:
+    """Raise RecursionError if there are not so many frames of the stack left."""
+    if frames:
+        _need(frames - 1)
 
 
 def _nothing() -> None:
@@ -230,14 +245,17 @@ def _trio_task(key: Any = None) -> Any:
 
 
 def whereabouts() -> tuple[str, str | None]:
-    """Return the names of the current thread and of its current task, if it runs one."""
+    """Return the names of the current thread and of its current task, if it runs one that has."""
     thread = threading.current_thread().name
     if in_trio():
         task = _trio_task()
         return thread, None if task is None else task.name
     loop = _asyncio_loop()
     task = _asyncio_task_of(loop) if loop is not None else None
-    return thread, None if task is None else task.get_name()
+    try:
+        return thread, None if task is None else task.get_name()
+    except Exception:  # of a class of somebody's own
+        return thread, None
 
 
 @overload

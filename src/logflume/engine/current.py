@@ -9,6 +9,7 @@ and then.
 from __future__ import annotations
 
 import atexit
+import contextvars
 import os
 import sys
 import threading
@@ -111,10 +112,14 @@ class _Starter(_Elsewhere):
 def write_now(record: Record) -> None:
     """Write a record to stderr there and then: no pipeline can take it any more."""
     try:
-        for redacted in Processing([redaction()], 1.0).run_now([record]):
-            sys.stderr.write(_last_resort.encode(redacted).decode())
+        contextvars.copy_context().run(_write, record)  # processing leaves its mark there
     except Exception:
         pass
+
+
+def _write(record: Record) -> None:
+    for redacted in Processing([redaction()], 1.0).run_now([record]):
+        sys.stderr.write(_last_resort.encode(redacted).decode())
 
 
 class _Lock:

@@ -160,6 +160,10 @@ class _Stage:
         self._origin = REDACTION if self._fail_closed else PROCESSORS
         # What they log themselves goes past them, or it would go round in circles.
         self._past = {REDACTION} if self._fail_closed else {REDACTION, PROCESSORS}
+        # Of the class itself: one made from it may log. Whatever is said while one runs that does
+        # not, a finalizer or the handler of a signal says.
+        if self._fail_closed and vars(type(processor)).get("logs_nothing", False):
+            self._origin, self._past = PROCESSORS, set()
         self._not_before = -math.inf
         self.inline: bool = getattr(processor, "inline", False)
 

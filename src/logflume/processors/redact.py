@@ -64,6 +64,7 @@ class Redact:
 
     fail_closed = True
     inline = True
+    logs_nothing = True
 
     def __init__(
         self,

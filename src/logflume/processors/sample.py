@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import lru_cache
 
+from ..digest import blake2b
 from ..errors import ConfigurationError
 from ..key import Key, Latest, key_of
 from ..level import Level, parse_level
@@ -175,8 +176,6 @@ class _Share:
         max_keys: int,
         random: Callable[[], float],
     ) -> None:
-        from hashlib import blake2b  # here, since it takes 2 ms to import, and few need it
-
         secret = blake2b(salt.encode("utf-8", "surrogatepass")).digest() if salt else b""
 
         def share(text: str) -> float:
