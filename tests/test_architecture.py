@@ -32,6 +32,7 @@ CALL_SITE = {"around", "capture", "catch", "lazy", "logger", "override", "scope"
 
 L0 = {
     "context",
+    "digest",
     "errors",
     "escape",
     "exception",
