@@ -13,6 +13,7 @@ import ssl
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,8 @@ class Served:
     ) -> None:
         self.port = port
         self.folder = folder
+        self.unanswered: Counter[str] = Counter()
+        """Why requests were not answered, and how many."""
         self._ended = ended
         self._process = process
 
@@ -53,7 +56,8 @@ class Served:
 
         Odd ones bring an id of their own. What comes back is checked.
         """
-        return asyncio.run(_ask_all(f"http://127.0.0.1:{self.port}", numbers))
+        url = f"http://127.0.0.1:{self.port}"
+        return asyncio.run(_ask_all(url, numbers, self.unanswered))
 
     def until_crowded(self) -> None:
         """Wait until as many orders as the crowd takes are in the app."""
@@ -76,7 +80,7 @@ class Served:
     def wait(self) -> None:
         """Wait for its end, which is the one that this server has after SIGTERM."""
         try:
-            status = self._process.wait(timeout=60)
+            status = self._process.wait(timeout=45)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"it does not end: {self.told}") from None
         assert status == self._ended, self.told
@@ -162,7 +166,7 @@ def _many_files_open() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-async def _ask_all(url: str, numbers: Sequence[int]) -> dict[int, str]:
+async def _ask_all(url: str, numbers: Sequence[int], unanswered: Counter[str]) -> dict[int, str]:
     """Ask on a connection for each. A client's pool takes time by the square of its connections,
     so there are many clients."""
     import httpx
@@ -174,17 +178,20 @@ async def _ask_all(url: str, numbers: Sequence[int]) -> dict[int, str]:
         given = {"x-request-id": f"r-{number}"} if number % 2 else {}
         try:
             response = await client.get(f"/orders/{number}", headers=given)
-        except httpx.TransportError:
+        except httpx.TransportError as error:
+            unanswered[f"{error!r}: {error.__context__!r}"] += 1
             return
-        if response.status_code != 200:
-            return  # the server's own, to those it cuts off
+        if response.status_code != 200:  # the server's own, to those it cuts off
+            unanswered[str(response.status_code)] += 1
+            return
         answered[number] = response.headers["x-request-id"]
         assert response.json() == number
         assert not given or answered[number] == f"r-{number}"
 
     async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
         for first in range(0, len(numbers), 25):
-            client = httpx.AsyncClient(base_url=url, timeout=30, trust_env=False, verify=trusted)
+            transport = httpx.AsyncHTTPTransport(verify=trusted, trust_env=False, retries=2)
+            client = httpx.AsyncClient(base_url=url, timeout=30, transport=transport)
             await stack.enter_async_context(client)
             for number in numbers[first : first + 25]:
                 tasks.create_task(ask(client, number))

@@ -81,6 +81,7 @@ def test_a_thousand_requests_at_once_keep_their_contexts(
     """All are in the app together; afterwards each has just its own records, with its own id."""
     with serving(server, shop, tmp_path, crowd=1_000) as served:
         ids = served.ask(range(1_000))
+        assert not served.unanswered
         served.end()
     assert len(set(ids.values())) == len(ids) == 1_000
     records = served.records()
@@ -148,6 +149,7 @@ def test_what_a_stuck_sink_does_not_take_in_time_is_counted_and_told(
     """The end comes after the pipeline's shutdown timeout; the file beside has everything."""
     with serving(server, "litestar", tmp_path, crowd=100, stuck=True) as served:
         ids = served.ask(range(100))
+        assert not served.unanswered
         before = time.monotonic()
         served.end()
         took = time.monotonic() - before
@@ -168,6 +170,7 @@ def test_workers_share_the_file_and_end_alike(server: str, tmp_path: Path) -> No
     with serving(server, "starlette", tmp_path, workers=2) as served:
         served.until_open(2)
         ids = served.ask(range(200))
+        assert not served.unanswered
         served.end()
     assert len(set(ids.values())) == 200
     records = served.records()

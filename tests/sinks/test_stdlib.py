@@ -340,8 +340,9 @@ async def test_a_handler_that_hangs_takes_few_threads() -> None:
             while len(keep.texts) < 7:
                 await anyio.sleep(0.05)
         log.info("again")
-    assert sorted(keep.texts[:4]) == list("0123")
-    assert keep.texts[4:] == ["4", "5", "6", "again"]
+    # Of those that hung, nobody can say which one is the first to go on.
+    assert sorted(keep.texts) == [*"0123456", "again"]
+    assert [text for text in keep.texts if text not in "0123"] == ["4", "5", "6", "again"]
     assert pipeline.stats().routes["Keep"].dropped == {"timeout": 4}
 
 
