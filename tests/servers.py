@@ -28,7 +28,7 @@ SERVERS = {
     f"{server}-{loop}": f"{server} {command.format(loop=loop)} --backlog=2048"
     for server, loops, command in (
         ("uvicorn", ("asyncio", "uvloop"), "--no-access-log --loop={loop}"),
-        ("hypercorn", ("asyncio", "trio"), "--graceful-timeout=20 -k {loop}"),
+        ("hypercorn", ("asyncio", "trio"), "--graceful-timeout=20 --keep-alive=60 -k {loop}"),
         ("granian", ("asyncio", "uvloop"), "--interface=asgi --loop={loop}"),
     )
     for loop in loops
