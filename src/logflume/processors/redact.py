@@ -64,7 +64,7 @@ class Redact:
 
     fail_closed = True
     inline = True
-    logs_nothing = True
+    logs_nothing = True  # so nothing that is logged meanwhile is its own, and may go past it
 
     def __init__(
         self,
