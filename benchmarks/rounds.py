@@ -121,7 +121,7 @@ def run(
     work: Work, contenders: tuple[Contender, ...], amounts: Amounts, tell: Callable[[str], None]
 ) -> Result:
     """Measure these contenders of a work; `tell` hears what is going on."""
-    rounds = min(amounts.rounds, work.max_rounds)
+    rounds = min(amounts.rounds * work.times, work.max_rounds)
     outcomes = {contender.name: Outcome(contender) for contender in contenders}
     for number in range(rounds):
         patience_s = 0.0 if amounts.quick else PATIENCE_S
