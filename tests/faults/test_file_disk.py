@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,18 +29,24 @@ PATIENT = Retry(attempts=1_000, initial=0.001, maximum=0.005)
 
 
 @contextlib.contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """Mount a disk of this size, if this user may."""
+def small_disk(size: str) -> Iterator[Path]:
+    """Mount a disk of this size, if this user may.
+
+    Not below `tmp_path`: what pytest cannot delete there, because a test run was killed before
+    this came to its end, fails the runs after it.
+    """
     with may_block():
-        folder.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+        folder = tempfile.mkdtemp(prefix="logflume-disk-")
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder]
         if shutil.which("mount") is None or subprocess.run(command, check=False).returncode:
+            os.rmdir(folder)
             pytest.skip("this user may not mount")
     try:
-        yield folder
+        yield Path(folder)
     finally:
         with may_block():
-            subprocess.run(["umount", "-l", str(folder)], check=True)
+            subprocess.run(["umount", "-l", folder], check=True)
+            os.rmdir(folder)
 
 
 @pytest.mark.parametrize("path", ["logs/app.jsonl", "logs/{level}/app.jsonl"])
@@ -69,11 +76,9 @@ async def test_a_disk_that_is_full_at_the_start_is_gone_on_with(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts of Linux")
 @pytest.mark.parametrize("settings", [{}, {"rotation": "20 kB"}, {"shared": True}], ids=repr)
-async def test_a_full_disk_is_gone_on_with_when_it_has_room(
-    tmp_path: Path, settings: dict[str, Any]
-) -> None:
+async def test_a_full_disk_is_gone_on_with_when_it_has_room(settings: dict[str, Any]) -> None:
     """A real disk fills up: nothing is torn, and what waited is written when somebody cleans up."""
-    with small_disk(tmp_path / "disk", "256k") as disk:
+    with small_disk("256k") as disk:
         ballast = disk / "ballast"
         with may_block():
             ballast.write_bytes(b"x" * 150_000)
