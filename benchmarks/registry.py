@@ -51,7 +51,7 @@ class Work:
     records: int | None = None  # where it does not depend on --records
     seconds: float = 4.0
     max_rounds: int = 1_000
-    times: int = 1  # the rounds of the others, where one differs much from the next
+    times: int = 1  # how many times the rounds asked for: more where they differ much
     timeout_s: float = 180.0
 
 
